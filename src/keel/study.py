@@ -1,0 +1,226 @@
+"""The study: what the user wants, typed, read from `study.toml`. All mistakes are reported at once."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from keel.errors import Problem, StudyError, nearest
+from keel.files import digest
+from keel.units import parse_count, parse_duration_s
+
+# Task names of the Hugging Face Hub, then those of MTEB that the Hub lacks.
+TASKS = (
+    "text-generation", "text-classification", "token-classification", "question-answering", "summarization",
+    "translation", "fill-mask", "sentence-similarity", "feature-extraction", "zero-shot-classification",
+    "table-question-answering", "text-ranking", "image-classification", "image-text-to-text", "image-to-text",
+    "text-to-image", "image-feature-extraction", "zero-shot-image-classification", "object-detection",
+    "image-segmentation", "visual-question-answering", "document-question-answering",
+    "retrieval", "reranking", "clustering", "pair-classification", "sts", "bitext-mining", "image-text-retrieval",
+)  # fmt: skip
+
+
+class Table(BaseModel):
+    """A TOML table: unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Stated(Table):
+    """Facts about data that is not at hand yet; every number that rests on them says "stated, not measured"."""
+
+    modality: Literal["text", "image", "image-text"] = "text"
+    bytes: float = Field(gt=0)
+    tokens: float | None = Field(default=None, gt=0)
+    documents: float | None = Field(default=None, gt=0)
+    languages: tuple[str, ...] = ()
+    labels: int = Field(default=0, ge=0)
+    pairs: int = Field(default=0, ge=0)
+
+
+class Data(Table):
+    """Where the data is and which fields hold what."""
+
+    train: str | tuple[str, ...] = Field(description="a folder, a file or a glob, relative to study.toml")
+    text: str | None = Field(default=None, description="the field that holds the text (default: found, and shown)")
+    group: str | None = Field(default=None, description="never split across held-out")
+    time: str | None = Field(default=None, description="a time split instead: the latest documents are held out")
+    encoding: str = "utf-8"
+    stated: Stated | None = None
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The `train` patterns, always a tuple."""
+        return (self.train,) if isinstance(self.train, str) else self.train
+
+
+class Serve(Table):
+    """How a use case is served."""
+
+    accelerator: str | None = None
+    latency_ms: float | None = Field(default=None, gt=0)
+    queries_per_day: float | None = Field(default=None, gt=0)
+
+
+class UseCase(Table):
+    """One thing the model is for."""
+
+    name: str = Field(min_length=1)
+    task: str
+    weight: float = Field(default=1.0, gt=0)
+    eval: str | None = None
+    metric: str | None = None
+    accept: float | None = None
+    serve: Serve | None = None
+    value_usd: float | None = Field(default=None, ge=0)
+
+    @field_validator("task")
+    @classmethod
+    def _known_task(cls, task: str) -> str:
+        if task not in TASKS:
+            raise ValueError(f"unknown task '{task}'; {nearest(task, TASKS)}")
+        return task
+
+
+class Budget(Table):
+    """What may be spent."""
+
+    compute_usd: float | None = Field(default=None, ge=0)
+    people_days: float | None = Field(default=None, ge=0)
+    deadline: str | None = Field(default=None, description='"6 weeks" or an ISO date')
+    value_usd: float | None = Field(default=None, ge=0, description="yearly value of the gain")
+    compute: float | None = Field(default=None, gt=0, description="FLOP; given in place of money")
+    time_s: float | None = Field(default=None, gt=0, description="wall time for the ladder on this machine")
+
+    @field_validator("compute", mode="before")
+    @classmethod
+    def _count(cls, value: Any) -> Any:
+        return parse_count(value) if isinstance(value, str) else value
+
+    @field_validator("time_s", mode="before")
+    @classmethod
+    def _duration(cls, value: Any) -> Any:
+        return parse_duration_s(value) if isinstance(value, str) else value
+
+
+class Limits(Table):
+    """What must hold."""
+
+    licence: Literal["permissive", "conditional", "any"] = "any"
+    hardware: tuple[str, ...] = ()
+    deployed: tuple[str, ...] | str = ()
+
+
+class Start(Table):
+    """Where the weights come from."""
+
+    start_from: str = Field(default="auto", alias="from", description="auto | scratch | a model id | a folder | a run")
+
+
+class Study(Table):
+    """The whole of `study.toml`; `set` holds dotted overrides of inferred fields, shown as "yours"."""
+
+    data: Data
+    use_case: tuple[UseCase, ...] = ()
+    budget: Budget = Budget()
+    limits: Limits = Limits()
+    start: Start = Start()
+    set: dict[str, Any] = {}
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """`set`, flattened to dotted names.
+
+        Example:
+            >>> Study.model_validate({"data": {"train": "x"}, "set": {"train": {"seed": 1}}}).overrides
+            {'train.seed': 1}
+        """
+        return flatten(self.set)
+
+    def digest(self) -> str:
+        """sha256 of what the study says (comments and order do not count)."""
+        return digest(self.model_dump(mode="json", by_alias=True))
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def load(folder: Path, overrides: tuple[str, ...] = ()) -> Study:
+    """Read `folder/study.toml`; `overrides` are "a.b=value" strings that act like `[set]`.
+
+    Raises:
+        StudyError: no file, not TOML, unknown or wrong fields; every problem in one error.
+    """
+    path = folder / "study.toml"
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StudyError(
+            "no study here", why="study.toml is missing", where=str(folder),
+            fix="make one with `keel new DIR`, or name its folder with --study",
+        ) from error  # fmt: skip
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise StudyError("study.toml cannot be read", why=str(error), fix="mend that line", where=str(path)) from error
+    settings = tree.get("set", {})
+    if isinstance(settings, dict):
+        tree["set"] = flatten(settings) | dict(parse_override(text) for text in overrides)
+    return parse(tree, str(path))
+
+
+def parse(tree: dict[str, Any], where: str = "study.toml") -> Study:
+    """A Study from a tree of plain values; all problems at once."""
+    try:
+        return Study.model_validate(tree)
+    except ValidationError as error:
+        raise StudyError.all(_problem(item, where) for item in error.errors()) from error
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """"a.b=value" with the value read as TOML, else as text.
+
+    Example:
+        >>> parse_override("train.seed=3"), parse_override("model.family=llama")
+        (('train.seed', 3), ('model.family', 'llama'))
+    """
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip():
+        raise StudyError(f"--set {text!r} is not a setting", why="expected a.b=value", fix="write --set train.seed=3")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()
+
+
+def _problem(item: Any, where: str) -> Problem:
+    """One pydantic error in the words of the house."""
+    steps = [str(step) for step in item["loc"]]
+    name = ".".join(steps)
+    if item["type"] == "extra_forbidden":
+        fields = _fields_at(steps[:-1])
+        return Problem(f"unknown field '{name}'", f"[{'.'.join(steps[:-1]) or 'study'}] has no such field",
+                       nearest(steps[-1], fields), where)  # fmt: skip
+    if item["type"] == "missing":
+        return Problem(f"'{name}' is missing", "it has no default", f"add {steps[-1]} = ... there", where)
+    found = item["input"]
+    shown = f" (found {found!r})" if not isinstance(found, dict) else ""
+    return Problem(f"'{name}' is wrong", f"{item['msg'].removeprefix('Value error, ')}{shown}", "mend the value", where)
+
+
+def _fields_at(steps: list[str]) -> list[str]:
+    """The field names of the table that `steps` lead to."""
+    model: type[BaseModel] = Study
+    tables: dict[str, type[BaseModel]] = {
+        "data": Data, "use_case": UseCase, "budget": Budget, "limits": Limits, "start": Start,
+        "serve": Serve, "stated": Stated,
+    }  # fmt: skip
+    for step in steps:
+        model = tables.get(step, model)
+    return [field.alias or name for name, field in model.model_fields.items()]
