@@ -1,0 +1,77 @@
+"""Bits per byte of the fixed held-out text: comparable across sizes and tokenizers.
+
+Legend: B windows, T context, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from keel.model.head import HEAD_ROWS
+
+SEPARATOR = 0
+
+
+class Judgement(NamedTuple):
+    """bits_per_byte = sum of -log2 p over the text's tokens / bytes of the text; separators are context, not targets."""
+
+    bits_per_byte: float
+    nats_per_token: float
+    tokens: int
+    bytes: int
+
+
+def judge(logits_of: Callable[[Tensor], Tensor], stream: np.ndarray, num_bytes: int, context: int) -> Judgement:
+    """Score a token stream in windows of `context`, each token once, in fp32.
+
+    bits_per_byte = (1 / bytes) sum_t -log2 p(x_t | x_<t within the window). `logits_of` maps (B, T) tokens to
+    (B T, V) logits. The stream is put behind one separator, so that its first token is scored too.
+
+    Source: the metric of Gao et al. 2020, arXiv:2101.00027, section 3.1.
+    """
+    padded = np.concatenate([[SEPARATOR], stream]).astype(np.int64)
+    total, tokens = 0.0, 0
+    batch = max(1, 4 * HEAD_ROWS // context)
+    starts = list(range(0, len(padded) - 1, context))
+    for first in range(0, len(starts), batch):
+        for rows in _equal_lengths([padded[s : s + context + 1] for s in starts[first : first + batch]]):
+            inputs, targets = torch.from_numpy(rows[:, :-1].copy()), torch.from_numpy(rows[:, 1:].copy()).reshape(-1)
+            nats, counted = _nats(logits_of, inputs, targets)
+            total, tokens = total + nats, tokens + counted
+    return Judgement(total / math.log(2) / num_bytes, total / max(1, tokens), tokens, num_bytes)
+
+
+def _equal_lengths(windows: list[np.ndarray]) -> list[np.ndarray]:
+    """Windows stacked; the last one of a stream may be shorter and goes alone."""
+    full = [window for window in windows if len(window) == len(windows[0])]
+    rest = windows[len(full) :]
+    return [np.stack(full), *[window[None] for window in rest if len(window) > 1]]
+
+
+@torch.inference_mode()
+def _nats(logits_of: Callable[[Tensor], Tensor], inputs_bt: Tensor, targets_n: Tensor) -> tuple[float, int]:
+    logits_nv = logits_of(inputs_bt)
+    wanted = targets_n != SEPARATOR
+    nats = 0.0
+    for first in range(0, len(targets_n), HEAD_ROWS):
+        rows = slice(first, first + HEAD_ROWS)
+        loss = torch.nn.functional.cross_entropy(logits_nv[rows].float(), targets_n[rows], reduction="none")
+        nats += float((loss.double() * wanted[rows]).sum())
+    return nats, int(wanted.sum())
+
+
+def unigram_bits_per_byte(train_counts: np.ndarray, stream: np.ndarray, num_bytes: int) -> float:
+    """What a model that knows only token frequencies reaches: the line a run must pass to have learnt anything.
+
+    p(x) = (n_x + 1) / (sum n + V), over the same targets as `judge`.
+    """
+    smooth = train_counts.astype(np.float64) + 1.0
+    bits = -np.log2(smooth / smooth.sum())
+    targets = stream[stream != SEPARATOR]
+    return float(bits[targets].sum() / num_bytes)

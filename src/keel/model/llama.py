@@ -1,0 +1,80 @@
+"""Llama-shaped decoders: the library's architecture, keel's head.
+
+Legend: B batch, T context, d width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from keel.model.head import DTYPES
+from keel.model.shapes import LlamaShapes, Precision, Shape
+
+
+class Trunk(nn.Module):
+    """A library model whose forward stops before the head: (B, T) tokens -> (B, T, d) hidden states."""
+
+    def __init__(self, library: Any, precision: Precision) -> None:
+        super().__init__()
+        self.library = library
+        self.body_dtype, self.head_precision = DTYPES[precision["body"]], precision["head"]
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The output table (V, d)."""
+        weight: Tensor = self.library.get_output_embeddings().weight
+        return weight
+
+    def forward(self, tokens_bt: Tensor) -> Tensor:
+        """Hidden states after the last norm."""
+        mixed = self.body_dtype != torch.float32
+        with torch.autocast("cpu", dtype=self.body_dtype, enabled=mixed):
+            hidden: Tensor = self.library.base_model(input_ids=tokens_bt, use_cache=False).last_hidden_state
+        return hidden.float() if mixed else hidden
+
+
+class Llama(LlamaShapes):
+    """The Llama family: shape, parameters, FLOP (no torch), and config, build, export."""
+
+    def config(self, shape: Shape) -> Any:
+        """The library's config of a shape."""
+        from transformers import LlamaConfig
+
+        return LlamaConfig(
+            vocab_size=shape.vocabulary, hidden_size=shape.width, intermediate_size=shape.feed_forward,
+            num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.heads,
+            max_position_embeddings=shape.context, tie_word_embeddings=shape.tied, attention_bias=False,
+            bos_token_id=0, eos_token_id=0, pad_token_id=0, attn_implementation="sdpa",
+        )  # fmt: skip
+
+    def build(self, shape: Shape, precision: Precision, seed: int) -> Trunk:
+        """Fresh weights from `seed`: N(0, 1/d) for matrices, residual outputs and table smaller, norms at 1.
+
+        Matrices into the residual stream are scaled by 1/sqrt(2 L) (Radford et al. 2019, section 2.3); the tied table
+        starts at .02 so that the first loss is ln V.
+        """
+        from transformers import LlamaForCausalLM
+
+        library = LlamaForCausalLM(self.config(shape))
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, weight in library.named_parameters():
+                if weight.dim() == 1:
+                    weight.fill_(1.0)
+                    continue
+                std = 0.02 if "embed" in name else weight.shape[1] ** -0.5
+                if name.endswith(("o_proj.weight", "down_proj.weight")):
+                    std /= (2 * shape.layers) ** 0.5
+                weight.normal_(0.0, std, generator=generator)
+        return Trunk(library, precision)
+
+    def export(self, trunk: Trunk, folder: Path) -> None:
+        """Write weights and config as the library itself would."""
+        trunk.library.save_pretrained(folder)
+
+
+FAMILY = Llama()

@@ -1,0 +1,40 @@
+"""Causal language modelling on packed windows: every token is predicted from those before it.
+
+Windows cross document borders; the separator token marks them and attention is not masked there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+from torch import nn
+
+from keel.model.head import nll_sum
+from keel.objective.base import Batch, Carry, Example, Key, Objective, Sample, Stats, Sums, stack
+from keel.objective.facts import FACTS, Facts
+
+
+class CLM(Objective):
+    """L = sum_t -ln p(x_t | x_<t), in nats; count = predicted tokens.
+
+    Reference: Radford et al. 2019, section 2.
+    """
+
+    facts: ClassVar[Facts] = FACTS["clm"]
+
+    def example(self, sample: Sample, rng: np.random.Generator) -> Example:
+        """A window of T + 1 tokens as T inputs and T targets, shifted by one."""
+        return {"inputs": sample.tokens[:-1], "targets": sample.tokens[1:]}
+
+    def collate(self, examples: Sequence[Example], ids: Sequence[int]) -> Batch:
+        """Stack windows of one length."""
+        inputs, targets = stack(examples, "inputs"), stack(examples, "targets")
+        return Batch({"inputs": inputs, "targets": targets}, {"clm": targets.numel()}, tuple(ids))
+
+    def losses(self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key) -> tuple[Sums, Stats]:
+        """Sum of next-token losses."""
+        model = parts["model"]
+        hidden = model(batch.tensors["inputs"])
+        return {"clm": nll_sum(hidden, model.head_weight, batch.tensors["targets"], model.head_precision)}, {}

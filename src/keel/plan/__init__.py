@@ -1,0 +1,1 @@
+"""What to try: recipe by size, the ladder, what each run costs and teaches."""

@@ -1,0 +1,111 @@
+"""The ladder: log-spaced sizes, each one trunk with decay branches, the top rung held out and forecast first.
+
+Every size below the top is trained up to the same compute, 1/factor of the top rung's, so the points lie along an
+iso-FLOP front and fan out to fewer tokens from there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from keel.model.shapes import SHAPES, Size, head_width
+from keel.plan.recipe import Choices, batch_tokens_of, context_of, layers_of
+
+STEPS_OF_WIDTH = (1.0, 1.5, 2.0, 3.0, 4.0)
+POINT_RATIO, MAX_POINTS = 1.6, 4
+TOKENS_PER_PARAM = 5.0
+MAX_EPOCHS = 4.0
+MIN_WIDTH, MAX_WIDTH = 16, 4096
+
+
+class Rung(NamedTuple):
+    """One size and its token counts."""
+
+    size: Size
+    tokens: tuple[int, ...]
+    held_out: bool
+
+
+class Frame(NamedTuple):
+    """What all rungs share."""
+
+    family: str
+    widths: tuple[int, ...]
+    context: int
+    head_width: int
+    layers: tuple[int, ...]
+    vocabulary: int
+
+    def sizes(self) -> tuple[Size, ...]:
+        """The sizes, smallest first."""
+        return tuple(
+            Size(width=w, layers=n, vocabulary=self.vocabulary, context=self.context, head_width=self.head_width)
+            for w, n in zip(self.widths, self.layers)
+        )
+
+
+def widths_from(smallest: int) -> tuple[int, ...]:
+    """Five widths, 1 to 4 times the smallest, in multiples of 8.
+
+    Example:
+        >>> widths_from(16)
+        (16, 24, 32, 48, 64)
+    """
+    return tuple(8 * round(smallest * step / 8) for step in STEPS_OF_WIDTH)
+
+
+def frame(choices: Mapping[str, Any], widths: Sequence[int], vocabulary: int) -> Frame:
+    """Depth, context and head width of a ladder of these widths; one depth where the rule would give several below 4x."""
+    top = max(widths)
+    layers = choices.get("model.layers")
+    return Frame(
+        family=str(choices.get("model.family", "llama")), widths=tuple(widths),
+        context=int(choices.get("model.context", context_of(top))), head_width=head_width(tuple(widths)),
+        layers=tuple(int(layers) if layers else layers_of(width) for width in widths), vocabulary=vocabulary,
+    )  # fmt: skip
+
+
+def top_tokens(frame_: Frame, unique_tokens: float) -> float:
+    """Tokens of the top rung: 5 a parameter, at most four epochs.
+
+    Reference: Muennighoff et al. 2023, arXiv:2305.16264, section 6: up to four epochs are nearly as good as fresh data.
+    """
+    shapes = SHAPES[frame_.family]
+    total = shapes.params(shapes.shape(frame_.sizes()[-1])).total
+    return min(TOKENS_PER_PARAM * total, MAX_EPOCHS * unique_tokens)
+
+
+def rungs(frame_: Frame, top: float, factor: float, batch_tokens: int, given: Mapping[int, Sequence[int]]) -> list[Rung]:
+    """Token counts of every size: geometric from a common least to what 1/factor of the top's compute allows."""
+    shapes = SHAPES[frame_.family]
+    sizes = frame_.sizes()
+    flop = [shapes.flop_per_token(shapes.shape(size)) for size in sizes]
+    most = [flop[-1] * top / factor / each for each in flop[:-1]]
+    least = 0.65 * most[-1] if most else top
+    ladder = [
+        Rung(size, _whole(given.get(size.width) or _points(least, high), batch_tokens), held_out=False)
+        for size, high in zip(sizes, most)
+    ]
+    return [*ladder, Rung(sizes[-1], _whole(given.get(sizes[-1].width) or (top,), batch_tokens), held_out=True)]
+
+
+def _points(low: float, high: float) -> tuple[float, ...]:
+    number = max(2, min(MAX_POINTS, 1 + round(math.log(high / low) / math.log(POINT_RATIO))))
+    return tuple(low * (high / low) ** (place / (number - 1)) for place in range(number))
+
+
+def _whole(tokens: Sequence[float], batch_tokens: int) -> tuple[int, ...]:
+    """Whole optimiser steps, each count once."""
+    return tuple(sorted({max(1, round(value / batch_tokens)) * batch_tokens for value in tokens}))
+
+
+def choose_batch(choices: Choices, top: float, context: int) -> int:
+    """The batch of the ladder, in whole windows."""
+    chosen = choices.pick(
+        "train.batch_tokens", batch_tokens_of(top, context), unit="tokens", formula="512 (D / 1.6e6)^.571",
+        inputs={"D": top}, source="own ladders; exponent: Step Law, arXiv:2503.04715", valid="D 0.2M-1.6M",
+        outside="" if 2e5 <= top <= 1.7e6 else f"D is {top:.3g}",
+    )  # fmt: skip
+    return int(chosen)

@@ -1,0 +1,122 @@
+"""`keel plan`: read the study and its evidence, write plan.json, show it as a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keel.answer import Answer, Number
+from keel.errors import Problem, StudyError
+from keel.files import read_json, sha256_file, write_json
+from keel.plan.build import Inputs, build
+from keel.study import Study, flatten
+from keel.units import show_bytes, show_count, show_duration
+
+SCHEMA = "keel.plan/1"
+EVIDENCE = {"evidence/corpus.json": "keel.corpus/1", "evidence/machine.json": "keel.machine/1"}
+TOPICS = {
+    "route": (), "base": (), "loss": (), "size": ("ladder.widths", "model", "data"),
+    "ladder": ("ladder", "train", "target", "tokenizer"),
+}  # fmt: skip
+
+
+def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None = None) -> Answer:
+    """Make plan.json. Runs that exist keep their identity; what changed since the last plan is shown."""
+    evidence = {name: _read(folder, name, schema) for name, schema in EVIDENCE.items()}
+    made = build(Inputs(study, *evidence.values()), as_of or time.strftime("%Y-%m-%d", time.gmtime()))
+    made["reads"] = {name: sha256_file(folder / name) for name in EVIDENCE}
+    path = folder / "plan.json"
+    changes = _changes(path, made, folder)
+    write_json(path, SCHEMA, made)
+    return Answer(
+        result={name: made[name] for name in ("route", "family", "objective", "tokenizer", "experiments", "targets", "totals")},
+        text=show(made, why), numbers=[Number(**number) for number in made["numbers"]], problems=changes,
+        reads=["study.toml", *EVIDENCE], writes=["plan.json"],
+    )  # fmt: skip
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """plan.json, or what to do where there is none."""
+    if not (folder / "plan.json").exists():
+        raise StudyError("there is no plan yet", why="plan.json is missing", fix="run `keel plan`", where=str(folder))
+    return read_json(folder / "plan.json", SCHEMA)
+
+
+def stale(folder: Path, study: Study, made: Mapping[str, Any]) -> list[Problem]:
+    """What has changed since the plan was made, each with its difference."""
+    found = []
+    if study.digest() != made["study_sha256"]:
+        before, now = flatten(made["study"]), flatten(study.model_dump(mode="json", by_alias=True))
+        changed = [f"{name}: {before.get(name)!r} -> {now.get(name)!r}"
+                   for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]  # fmt: skip
+        found.append(Problem("the study has changed since the plan", "; ".join(changed),
+                             "run `keel plan` again: finished runs keep their identity", "study.toml"))  # fmt: skip
+    for name, known in made["reads"].items():
+        path = folder / name
+        if not path.exists() or sha256_file(path) != known:
+            found.append(Problem(f"{name} is not the one that was planned with",
+                                 "it was made again or edited" if path.exists() else "it is missing",
+                                 "run `keel plan` again: finished runs keep their identity", name))  # fmt: skip
+    return found
+
+
+def _read(folder: Path, name: str, schema: str) -> dict[str, Any]:
+    if not (folder / name).exists():
+        raise StudyError(f"{name} is missing", why="a plan needs evidence", fix="run `keel look`", where=str(folder))
+    return read_json(folder / name, schema)
+
+
+def _changes(path: Path, made: Mapping[str, Any], folder: Path) -> list[Problem]:
+    """Finished runs that the new plan no longer names."""
+    planned = {item["id"] for item in made["experiments"]}
+    runs = {result.parent.name for result in (folder / "runs").glob("*/result.json")}
+    left = sorted(runs - planned)
+    if not left:
+        return []
+    return [Problem(f"{len(left)} finished runs are not in this plan", "the study or its evidence changed: " + ", ".join(left),
+                    "they are kept as they are; `keel fit runs` still reads them", str(folder / "runs"))]  # fmt: skip
+
+
+def show(made: Mapping[str, Any], why: str | None = None) -> str:
+    """The plan as a table for people; `why` adds the numbers of one topic with formula, source and range."""
+    lines = [
+        f"route   {made['route']['value']}: {made['route']['why']}",
+        f"model   {made['family']} decoder, loss {made['objective']}, vocabulary {made['tokenizer']['vocabulary']}",
+        f"total   {made['totals']['text']} ({show_count(made['totals']['flop'])} FLOP, "
+        f"memory {show_bytes(made['totals']['memory_bytes'])}; money: {made['totals']['usd_why']})",
+        "",
+        f"{'run':<28}{'params':>8}{'tokens':>8}{'steps':>7}{'FLOP':>10}{'time':>8}  teaches",
+    ]  # fmt: skip
+    for item in made["experiments"]:
+        cost = item["cost"]
+        lines.append(
+            f"{item['id']:<28}{show_count(item['params']['total']):>8}{show_count(item['tokens']):>8}"
+            f"{item['spec']['steps']:>7}{cost['flop']:>10.2g}{show_duration(cost['s']):>8}  "
+            f"{'HELD OUT: ' if item['held_out'] and item['kind'] == 'branch' else ''}{item['why']}"
+        )
+    target = made["targets"][0]
+    lines += ["", f"then    forecast {show_count(target['params'])} params on {show_count(target['tokens'])} tokens "
+                  f"({target['flop']:.2g} FLOP){'; ' + target['warning'] if target['warning'] else ''}", ""]  # fmt: skip
+    wanted = TOPICS[why] if why else tuple({name for names in TOPICS.values() for name in names})
+    return "\n".join(lines + _numbers(made["numbers"], wanted))
+
+
+def _numbers(numbers: list[dict[str, Any]], prefixes: tuple[str, ...]) -> list[str]:
+    lines = []
+    for number in numbers:
+        if not number["name"].startswith(prefixes):
+            continue
+        inputs = ", ".join(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}"
+                           for name, value in number["inputs"].items())  # fmt: skip
+        head = f"{number['name']} = {number['value']}{' ' + number['unit'] if number['unit'] else ''}"
+        if number["yours"]:
+            lines.append(f"{head}  (yours)")
+            continue
+        lines.append(head)
+        for label, text in (("formula", number["formula"]), ("inputs", inputs), ("source", number["source"]),
+                            ("valid", number["valid"]), ("outside", number["outside"])):  # fmt: skip
+            if text:
+                lines.append(f"    {label:<8}{text}")
+    return lines

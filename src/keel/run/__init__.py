@@ -1,0 +1,1 @@
+"""Do it: the loop, processes side by side, checkpoints, seals and scores."""

@@ -1,0 +1,121 @@
+"""A training process: takes tasks as JSON lines on stdin, answers with JSON lines on stdout.
+
+{"id", "folder", "parent", "shards", "until", "keep", "threads", "finish", "forecast_sha256", "peak_flop_per_s"}
+-> {"progress": ...}*, then one of {"done": result or null}, {"preempted": true}, {"problems": [...]}, {"bug": text}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+PARENT_LOST = 3
+
+
+class Flag:
+    """Set by SIGTERM or SIGINT; a worker whose parent is gone ends at once, so that nobody else's run is disturbed."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.parent = os.getppid()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._raise)
+
+    def _raise(self, number: int, frame: Any) -> None:
+        self.stop = True
+
+    def __call__(self) -> bool:
+        if os.getppid() != self.parent:
+            os._exit(PARENT_LOST)
+        return self.stop
+
+
+def main() -> None:
+    """Serve tasks until stdin ends."""
+    flag, out = Flag(), sys.stdout
+    sys.stdout = sys.stderr
+    for line in sys.stdin:
+        task = json.loads(line)
+        say(out, _answer(task, out, flag) | {"id": task["id"]})
+
+
+def say(out: TextIO, message: dict[str, Any]) -> None:
+    """One line to the parent."""
+    out.write(json.dumps(message) + "\n")
+    out.flush()
+
+
+def _answer(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any]:
+    from keel.errors import Preempted, StudyError
+
+    try:
+        return {"done": _work(task, out, flag)}
+    except Preempted:
+        return {"preempted": True}
+    except StudyError as error:
+        return {"problems": [problem._asdict() for problem in error.problems]}
+    except Exception:
+        return {"bug": traceback.format_exc()}
+
+
+def _work(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any] | None:
+    """Train until a step; finish the run where the task says so or a gate fails."""
+    import torch
+
+    from keel.corpus.shards import open_shards
+    from keel.files import read_json
+    from keel.plan.spec import SCHEMA, from_json
+    from keel.run.finish import finish
+    from keel.run.train import Place, train
+
+    torch.set_num_threads(task["threads"])
+    folder = Path(task["folder"])
+    spec = from_json(read_json(folder / "spec.json", SCHEMA), str(folder))
+    shards = open_shards(Path(task["shards"]))
+    place = Place(
+        folder=folder, parent=Path(task["parent"]) if task["parent"] else None,
+        peak_flop_per_s=task["peak_flop_per_s"], forecast_sha256=task["forecast_sha256"],
+    )  # fmt: skip
+    started_s = time.monotonic()
+    trained = train(
+        spec, place, shards, task["until"], set(task["keep"]), lambda seen: say(out, seen | {"id": task["id"]}), flag
+    )
+    result = finish(spec, folder, shards, trained) if task["finish"] or trained.failed else None
+    _note_execution(folder, task, time.monotonic() - started_s)
+    return result
+
+
+def _note_execution(folder: Path, task: dict[str, Any], seconds: float) -> None:
+    """Add this stretch of work to execution.json."""
+    import platform
+
+    import torch
+    import transformers
+
+    from keel import __version__
+    from keel.files import read_json, write_json
+
+    path, schema = folder / "execution.json", "keel.execution/1"
+    before = read_json(path, schema) if path.exists() else {"seconds": 0.0, "started_utc": _utc()}
+    values = {
+        "threads": task["threads"], "device": "cpu", "micro_samples": None, "ranks": 1,
+        "seconds": before["seconds"] + seconds, "started_utc": before["started_utc"], "ended_utc": _utc(),
+        "versions": {"keel": __version__, "torch": torch.__version__, "transformers": transformers.__version__,
+                     "python": platform.python_version()},
+        "platform": platform.platform(), "processor": platform.processor() or platform.machine(),
+    }  # fmt: skip
+    write_json(path, schema, values)
+
+
+def _utc() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+if __name__ == "__main__":
+    main()
