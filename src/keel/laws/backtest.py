@@ -1,0 +1,79 @@
+"""Rolling origin: hide the runs above a compute cut, fit the rest, and see how far each law misses.
+
+The misses, not the fit's residuals, say how wrong an extrapolation may be.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from keel.laws.law import Floats
+
+CUTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+LEAST_RUNS, LEAST_SIZES = 6, 3
+
+
+class Folds(NamedTuple):
+    """`masks` [f, n]: 1 where a run is fitted; `ahead` [f, n]: log compute beyond the cut, 0 inside."""
+
+    masks: Floats
+    ahead: Floats
+
+    @property
+    def reach(self) -> float:
+        """The farthest that any fold looks ahead, log10 of compute; 0 without folds."""
+        return float(self.ahead.max() / np.log(10.0)) if len(self.masks) else 0.0
+
+
+def folds(x: Floats) -> Folds:
+    """Cut at compute quantiles; a fold keeps at least six runs of three sizes, and no two folds are alike."""
+    log_flop = x[:, 2]
+    masks: list[Floats] = []
+    ahead: list[Floats] = []
+    for share in CUTS:
+        inside = log_flop <= np.quantile(log_flop, share) + 1e-9
+        sizes = len(np.unique(np.round(x[inside, 0], 6)))
+        if inside.sum() < LEAST_RUNS or sizes < LEAST_SIZES or inside.all():
+            continue
+        if masks and bool((masks[-1] == inside).all()):
+            continue
+        masks.append(inside.astype(float))
+        ahead.append(np.where(inside, 0.0, log_flop - log_flop[inside].max()))
+    empty = np.zeros((0, len(x)))
+    return Folds(np.array(masks) if masks else empty, np.array(ahead) if ahead else empty)
+
+
+GROWTH = 0.5  # a miss grows with the square root of the log compute ahead
+NEAR = 0.5  # below this (1.6x of compute) a miss is noise, not extrapolation
+WILD = 0.3  # a single miss counts as 30 % at most
+PRIOR_RATE, PRIOR_FOLDS = 0.006, 2.0  # .6 % at e-fold compute, worth two folds
+
+
+def growth_rate(miss: Floats, cut: Folds) -> float:
+    """RMS miss per square root of log compute, shared signs counted up to twice.
+
+    Misses of one sign mean that the laws are wrong in one direction, which averaging over folds does not shrink.
+    """
+    squares, leans = [], []
+    for error, ahead in zip(miss, cut.ahead):
+        hidden = ahead > 0
+        rate = np.clip(error[hidden] / np.maximum(ahead[hidden], NEAR) ** GROWTH, -WILD, WILD)
+        squares.append(float(np.mean(rate**2)))
+        leans.append(float(np.sign(rate.mean())))
+    variance = (PRIOR_FOLDS * PRIOR_RATE**2 + sum(squares)) / (PRIOR_FOLDS + len(squares))
+    if len(leans) >= 3:
+        variance *= 1.0 + abs(sum(leans)) / len(leans)
+    return float(np.sqrt(variance))
+
+
+def grown(rate: float, ahead: Floats) -> Floats:
+    """SD of the log error at a distance (log compute beyond the largest run)."""
+    return np.asarray(rate * np.maximum(ahead, NEAR) ** GROWTH)
+
+
+def mean_square(miss: Floats, cut: Folds) -> float:
+    """Mean over folds of the mean squared miss of the hidden runs; what a law's weight is made of."""
+    hidden = cut.ahead > 0
+    return float(np.mean((np.minimum(miss**2, WILD**2) * hidden).sum(1) / hidden.sum(1)))

@@ -1,0 +1,121 @@
+"""A law as a value: what it says, of which coordinates, with which constants, known from where.
+
+Published and fitted laws are one type. Inside a fit every constant is a logarithm and every coordinate is centred
+on the data (a `Frame`), so that rescaling params, tokens or flop changes nothing; `Law.constants_of` turns the
+centred logarithms back into the constants of the printed formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Curve = Callable[[Floats, Floats], tuple[Floats, Floats]]
+Coord = Literal["params", "tokens", "flop", "none"]
+COORDS: tuple[Coord, ...] = ("params", "tokens", "flop")
+FLOP_PER_PARAM_TOKEN = 6.0
+
+
+class Row(NamedTuple):
+    """One finished run: `params` (one count for all rows), `tokens` seen, training `flop`, final loss `value`."""
+
+    id: str
+    params: float
+    tokens: float
+    flop: float
+    value: float
+    meta: Mapping[str, Any] = {}
+
+
+class Target(NamedTuple):
+    """The run to forecast; without `flop` the rows' own flop per param and token (else 6) is used."""
+
+    params: float
+    tokens: float
+    flop: float | None = None
+
+
+class Param(NamedTuple):
+    """A constant of a law, fitted as its logarithm with a normal prior.
+
+    `role`: "floor" (a loss), "scale" (a loss at the frame's centre), "rate" (an exponent), "shape" (a pure number).
+    `coord` names the coordinate that a scale or a rate belongs to; "none" for a rate shared by all.
+    """
+
+    name: str
+    role: Literal["floor", "scale", "rate", "shape"]
+    mean: float
+    sd: float
+    coord: Coord = "none"
+
+
+class Frame(NamedTuple):
+    """Where the logarithms are centred: mean log params, tokens, flop, and the log of a low loss seen."""
+
+    centre: Floats
+    log_value: float
+
+    @classmethod
+    def of(cls, coords: Floats, values: Floats) -> Frame:
+        """Centre on the data; the 5 % quantile stands for the lowest loss, so that one wild run does not move it."""
+        return cls(np.log(coords).mean(0), float(np.log(np.quantile(values, 0.05))))
+
+
+UNIT = Frame(np.zeros(3), 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Law:
+    """A scaling law, fitted or published.
+
+    `curve(theta[b, p], x[n, 3])` gives log loss [b, n] and its derivatives [b, n, p], both relative to a frame.
+    `theta` are logs of the constants; `fixed` holds them for a published law (unit frame), else None.
+
+    Example:
+        >>> from keel.laws.published import PUBLISHED
+        >>> law = PUBLISHED["chinchilla-besiroglu"]
+        >>> round(float(law.value(law.fixed, 70e9, 1.4e12)[0, 0]), 3)
+        1.973
+    """
+
+    name: str
+    formula: str
+    coords: tuple[Coord, ...]
+    params: tuple[Param, ...]
+    curve: Curve
+    origin: str = "fit"
+    valid: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    fixed: tuple[float, ...] | None = None
+
+    def value(self, theta: Any, params: Any, tokens: Any, flop: Any = None, frame: Frame = UNIT) -> Floats:
+        """Loss in the rows' unit for each theta [b, p] and each point [n]; one theta or point may be given flat."""
+        size, seen = (np.atleast_1d(np.asarray(z, float)).ravel() for z in (params, tokens))
+        cost = FLOP_PER_PARAM_TOKEN * size * seen if flop is None else np.asarray(flop, float).ravel()
+        x = np.log(np.stack([size, seen, cost], 1)) - frame.centre
+        return np.exp(self.curve(np.atleast_2d(np.asarray(theta, float)), x)[0] + frame.log_value)
+
+    def jacobian(self, theta: Any, params: Any, tokens: Any, flop: Any = None, frame: Frame = UNIT) -> Floats:
+        """Derivative of the log loss by each log constant, [b, n, p]."""
+        size, seen = (np.atleast_1d(np.asarray(z, float)).ravel() for z in (params, tokens))
+        cost = FLOP_PER_PARAM_TOKEN * size * seen if flop is None else np.asarray(flop, float).ravel()
+        x = np.log(np.stack([size, seen, cost], 1)) - frame.centre
+        return self.curve(np.atleast_2d(np.asarray(theta, float)), x)[1]
+
+    def constants_of(self, theta: Floats, frame: Frame) -> dict[str, Floats]:
+        """The printed formula's constants for each theta [b, p]: scales are carried from the centre to one."""
+        rates = {p.coord: np.exp(theta[:, i]) for i, p in enumerate(self.params) if p.role == "rate"}
+        found: dict[str, Floats] = {}
+        for i, param in enumerate(self.params):
+            log = theta[:, i]
+            if param.role in ("floor", "scale"):
+                log = log + frame.log_value
+            if param.role == "scale":
+                rate = rates[param.coord] if param.coord in rates else rates["none"]
+                log = log + rate * frame.centre[COORDS.index(param.coord)]
+            found[param.name] = np.exp(np.minimum(log, 700.0))
+        return found
