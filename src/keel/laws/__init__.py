@@ -2,6 +2,5 @@
 
 from keel.laws.forecast import Forecast, forecast
 from keel.laws.law import Law, Row, Target
-from keel.laws.seal import score, seal
 
-__all__ = ["Forecast", "Law", "Row", "Target", "forecast", "score", "seal"]
+__all__ = ["Forecast", "Law", "Row", "Target", "forecast"]

@@ -15,7 +15,7 @@ from keel.files import digest, read_json, sha256_file, write_json
 from keel.laws.forecast import Forecast
 from keel.laws.law import Row
 
-FORECAST, SCORE = "keel.forecast/1", "keel.score/1"
+SCHEMA, SCORE = "keel.forecast/1", "keel.score/1"
 
 
 def runs_digest(rows: Sequence[Row]) -> str:
@@ -33,7 +33,7 @@ def seal(path: Path, forecast: Forecast, run: str, rows: Sequence[Row]) -> str:
     path = _file(path, "forecast.json")
     content = forecast.json() | {"run": run, "runs_sha256": runs_digest(rows)}
     if path.exists():
-        old = read_json(path, FORECAST)
+        old = read_json(path, SCHEMA)
         same = [key for key, value in content.items() if old.get(key) != _plain(value)]
         if not same:
             return sha256_file(path)
@@ -43,7 +43,7 @@ def seal(path: Path, forecast: Forecast, run: str, rows: Sequence[Row]) -> str:
             fix="a sealed forecast is never replaced: keep it, or start the run under another name",
             where=str(path),
         )
-    return write_json(path, FORECAST, {"sealed_utc": _now()} | content)
+    return write_json(path, SCHEMA, {"sealed_utc": _now()} | content)
 
 
 def _plain(value: Any) -> Any:
@@ -60,7 +60,7 @@ def score(run_folder: Path, measured: float, *, sealed_sha256: str | None = None
     after it was sealed, and there is no score but a StudyError.
     """
     path = _file(run_folder, "forecast.json")
-    sealed = read_json(path, FORECAST)
+    sealed = read_json(path, SCHEMA)
     found = sha256_file(path)
     if sealed_sha256 is not None and found != sealed_sha256:
         raise StudyError(

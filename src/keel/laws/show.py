@@ -1,0 +1,78 @@
+"""A fit for people: what was fitted, the laws, the forecasts, in the manner of lmfit's fit_report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keel.laws.table import Table
+from keel.units import show_count
+
+LEAST_SHOWN = 0.05  # laws that weigh less get one line
+
+
+def text(fitted: Mapping[str, Any], table: Table, level: float) -> str:
+    """The whole printout; `fitted` is the content of fit.json."""
+    parts = [_head(fitted, table), _laws(fitted, level)]
+    if fitted["down_weighted"]:
+        lines = [f"  {item['id']}: {item['why']}" for item in fitted["down_weighted"]]
+        parts.append("[[Down-weighted]] named, and kept at a small weight\n" + "\n".join(lines))
+    if fitted["excluded"]:
+        lines = [f"  {item['id']}: {item['why']}" for item in fitted["excluded"]]
+        parts.append("[[Left out]]\n" + "\n".join(lines))
+    if fitted["optimum"]:
+        parts.append(_optimum(fitted["optimum"]))
+    parts += [_forecast(found) for found in fitted["forecasts"]]
+    return "\n\n".join(parts)
+
+
+def _head(fitted: Mapping[str, Any], table: Table) -> str:
+    used = [row for row in fitted["rows"] if not row["held_out"]]
+    held = len(fitted["rows"]) - len(used)
+    sizes = len({row["params"] for row in used})
+    spans = ", ".join(
+        f"{name} {show_count(min(row[name] for row in used))} to {show_count(max(row[name] for row in used))}"
+        for name in ("params", "tokens", "flop")
+    )
+    return (
+        f"[[Runs]] {len(used)} runs of {sizes} sizes{f', {held} held out' if held else ''}\n  {spans}\n"
+        f"  params = {table.counted}; flop = {table.flop_from}; loss in {table.unit}"
+    )
+
+
+def _laws(fitted: Mapping[str, Any], level: float) -> str:
+    lines = ["[[Laws]] weight by evidence and back-test (RMS miss of hidden larger runs)"]
+    for law in fitted["laws"]:
+        miss = "no back-test" if law["backtest_error"] is None else f"back-test {100 * law['backtest_error']:.2g} %"
+        lines.append(f"  {law['name']:<11} {100 * law['weight']:3.0f} %  {miss:<16} {law['formula']}")
+        if law["weight"] >= LEAST_SHOWN:
+            lines += [
+                f"      {name:<2} {p['value']:<10.4g} {100 * level:g} %: {p['low']:.4g} to {p['high']:.4g}"
+                for name, p in law["params"].items()
+            ]
+    return "\n".join(lines)
+
+
+def _optimum(best: Mapping[str, Any]) -> str:
+    note = f"\n  ! {best['valid']}" if best["valid"] else ""
+    return (
+        f"[[Optimum]] at {best['compute']:.3g} flop: {show_count(best['params'])} params, "
+        f"{show_count(best['tokens'])} tokens ({best['tokens_per_param']:.3g} per param)\n"
+        f"  sizes within .2 % of its loss: {show_count(best['params_low'])} to {show_count(best['params_high'])}{note}"
+    )
+
+
+def _forecast(found: Mapping[str, Any]) -> str:
+    low, high, value = found["low"], found["high"], found["value"]
+    parts = ", ".join(f"{name} {100 * width / value:.2g} %" for name, width in found["width_parts"].items())
+    lines = [
+        f"[[Forecast]] {show_count(found['params'])} params, {show_count(found['tokens'])} tokens, "
+        f"{found['flop']:.3g} flop",
+        f"  {value:.4g} {found['unit']}, {100 * found['level']:g} %: {low:.4g} to {high:.4g}"
+        f" (-{100 * (1 - low / value):.2g} %, +{100 * (high / value - 1):.2g} %)",
+        f"  half-widths by cause: {parts}",
+        f"  {10 ** found['distance']:.3g} x the compute of the largest run used",
+    ]
+    if "measured" in found:
+        lines.append(f"  measured {found['measured']:.4g}: {'hit' if found['hit'] else 'miss'}")
+    return "\n".join([*lines, *(f"  ! {text}" for text in found["warnings"])])

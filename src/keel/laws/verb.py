@@ -1,0 +1,215 @@
+"""`keel fit`: a table of runs -> laws with weights, forecasts with intervals, fit.json; text in the manner of lmfit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keel.answer import Answer, Number
+from keel.errors import Problem, Refusal, Refused
+from keel.files import write_json
+from keel.laws import refuse, show
+from keel.laws.ensemble import Ensemble, build, far_off
+from keel.laws.forecast import Forecast, check_level, forecast_from, spread
+from keel.laws.law import Floats, Row, Target
+from keel.laws.optimum import optimum
+from keel.laws.table import Table, read
+
+FIT = "keel.fit/1"
+NUM_CURVE = 40
+
+
+def fit_table(
+    path: Path,
+    at: Sequence[Mapping[str, float]] = (),
+    level: float = 0.9,
+    columns: Mapping[str, str] | None = None,
+    out: Path | None = None,
+) -> Answer:
+    """Fit every law to the runs in `path` and forecast each target of `at` ({"params", "tokens"} or {"compute"}).
+
+    Runs of a study that were held out for a sealed forecast are not fitted when one of them is itself a target.
+
+    Raises:
+        StudyError: the table cannot be used as it is.
+        Refused: no honest fit, or no target has an honest forecast.
+    """
+    check_level(level)
+    table = read(path, columns)
+    held = _held_out(table, at)
+    rows = [row for row in table.rows if row.id not in held]
+    largest = max(rows or table.rows, key=lambda row: row.flop)
+    refusal = refuse.refuse(rows, Target(largest.params, largest.tokens, largest.flop))
+    if refusal is not None:
+        raise Refused(refusal)
+    ensemble = build(rows, table.unit)
+    best, forecasts, refusals = _forecasts(ensemble, at, level, table.flop_from)
+    if at and not forecasts:
+        raise Refused(refusals[0])
+    fitted = fit_json(ensemble, table, held, forecasts, best, level)
+    problems = [*table.notes, *(Problem(r.what, r.why, r.fix, str(path)) for r in refusals)]
+    problems += [Problem(f"{e['id']} is not in the fit", e["why"], "mend it and run it again") for e in table.excluded]
+    answer = Answer(
+        result=_result(fitted, table), text=show.text(fitted, table, level), problems=problems, reads=[str(path)],
+        numbers=[_number(found, table) for found in forecasts],
+    )  # fmt: skip
+    if out is not None:
+        target = out / "fit.json" if out.is_dir() else out
+        write_json(target, FIT, fitted)
+        answer.writes.append(str(target))
+    return answer
+
+
+def _held_out(table: Table, at: Sequence[Mapping[str, float]]) -> frozenset[str]:
+    """The sealed runs, if one of them is asked for; else none: a farther target may learn from all."""
+    asked = any(_same(row, aim) for row in table.rows if row.id in table.held_out for aim in at)
+    return table.held_out if asked else frozenset()
+
+
+def _same(row: Row, aim: Mapping[str, float]) -> bool:
+    near = [abs(getattr(row, key) / aim[key] - 1) < 1e-3 for key in ("params", "tokens") if aim.get(key)]
+    return len(near) == 2 and all(near)
+
+
+def _forecasts(
+    ensemble: Ensemble, at: Sequence[Mapping[str, float]], level: float, flop_from: str
+) -> tuple[dict[str, Any] | None, list[Forecast], list[Refusal]]:
+    """One forecast or refusal a target, and the optimum of the last budget asked for."""
+    best: dict[str, Any] | None = None
+    forecasts, refusals = [], []
+    for aim in at:
+        if "compute" in aim:
+            best = optimum(ensemble, float(aim["compute"]))
+            if best is None:
+                refusals.append(Refusal(f"no optimum at {aim['compute']:.3g} flop", "no law tells sizes apart here",
+                                        "add runs of other sizes at the same compute"))  # fmt: skip
+                continue
+            target = Target(best["params"], best["tokens"], float(aim["compute"]))
+        else:
+            target = Target(float(aim["params"]), float(aim["tokens"]), aim.get("flop"))
+        refusal = refuse.refuse(ensemble.rows, target)
+        made = refusal or forecast_from(ensemble, target, level, flop_from)
+        forecasts.append(made) if isinstance(made, Forecast) else refusals.append(made)
+    return best, forecasts, refusals
+
+
+def fit_json(
+    ensemble: Ensemble, table: Table, held: frozenset[str], forecasts: Sequence[Forecast],
+    best: dict[str, Any] | None, level: float,
+) -> dict[str, Any]:  # fmt: skip
+    """The content of fit.json (docs/design.md)."""
+    fitted_from = {id(row) for row in ensemble.rows}
+    trust = {id(row): float(t) for row, t in zip(ensemble.rows, ensemble.trust)}
+    points = np.array([[row.params, row.tokens, row.flop] for row in table.rows], dtype=float)
+    middle = spread(ensemble, points, level)[0]
+    rows = [
+        {
+            "id": row.id, "params": row.params, "tokens": row.tokens, "flop": row.flop, "value": row.value,
+            "weight": trust.get(id(row), 0.0), "fitted": float(fit), "residual": float(row.value / fit - 1),
+            "held_out": id(row) not in fitted_from,
+        }
+        for row, fit in zip(table.rows, middle)
+    ]  # fmt: skip
+    return {
+        "unit": table.unit,
+        "count": table.counted,
+        "flop_from": table.flop_from,
+        "level": level,
+        "rows": rows,
+        "laws": _laws(ensemble, level),
+        "forecasts": [_with_measured(found, table, held) for found in forecasts],
+        "curve": _curve(ensemble, forecasts, level),
+        "down_weighted": far_off(ensemble),
+        "excluded": list(table.excluded),
+        "optimum": best,
+        "next": None,
+    }
+
+
+def _laws(ensemble: Ensemble, level: float) -> list[dict[str, Any]]:
+    """Every law, heaviest first, its constants with their posterior intervals."""
+    tail = (1 - level) / 2
+    found = []
+    for m in sorted(ensemble.members, key=lambda m: -m.weight):
+        cloud = m.law.constants_of(m.draws, ensemble.frame)
+        point = m.law.constants_of(m.theta[None], ensemble.frame)
+        params = {
+            name: {"value": float(point[name][0]), "low": float(np.quantile(cloud[name], tail)),
+                   "high": float(np.quantile(cloud[name], 1 - tail))}
+            for name in point
+        }  # fmt: skip
+        found.append({
+            "name": m.law.name, "formula": m.law.formula, "weight": m.weight,
+            "backtest_error": m.backtest_error if len(ensemble.cut.masks) else None, "params": params,
+            "coords": list(m.law.coords), "source": m.law.origin,
+        })  # fmt: skip
+    return found
+
+
+def _with_measured(found: Forecast, table: Table, held: frozenset[str]) -> dict[str, Any]:
+    """A forecast's fields; where its run was held out and measured, what it measured and whether that is a hit."""
+    tree = found.json()
+    for row in table.rows:
+        if row.id in held and _same(row, {"params": found.params, "tokens": found.tokens}):
+            tree |= {"run": row.id, "measured": row.value, "hit": found.low <= row.value <= found.high}
+    return tree
+
+
+def _curve(ensemble: Ensemble, forecasts: Sequence[Forecast], level: float) -> list[dict[str, Any]]:
+    """The ladder's own path in (params, tokens) against FLOP, carried on to the farthest target."""
+    points = np.log(np.array([[row.params, row.tokens, row.flop] for row in ensemble.rows], dtype=float))
+    first, last = _path(points)
+    ends = [np.log([f.params, f.tokens, f.flop]) for f in forecasts]
+    far = max(ends, key=lambda end: float(end[2]), default=last)
+    stops = [first, last, far] if far[2] > last[2] + 1e-9 else [first, last]
+    log_flop = np.linspace(stops[0][2], stops[-1][2], NUM_CURVE)
+    path = np.stack([np.interp(log_flop, [s[2] for s in stops], [s[i] for s in stops]) for i in range(3)], 1)
+    value, low, high, _ = spread(ensemble, np.exp(path), level)
+    keys = ("flop", "params", "tokens", "value", "low", "high")
+    columns = (np.exp(path[:, 2]), np.exp(path[:, 0]), np.exp(path[:, 1]), value, low, high)
+    return [dict(zip(keys, map(float, cells))) for cells in zip(*columns)]
+
+
+def _path(points: Floats) -> tuple[Floats, Floats]:
+    """Both ends of the line through the rows: log params and log tokens as straight lines in log FLOP."""
+    flop = points[:, 2]
+    if float(np.ptp(flop)) < 1e-9:
+        return points[0], points[0]
+    ends = np.array([flop.min(), flop.max()])
+    lines = np.stack([np.polyval(np.polyfit(flop, points[:, i], 1), ends) for i in (0, 1)] + [ends], 1)
+    return lines[0], lines[1]
+
+
+def _result(fitted: Mapping[str, Any], table: Table) -> dict[str, Any]:
+    """What --json prints."""
+    keep = ("params", "tokens", "flop", "flop_from", "unit", "value", "low", "high", "level", "distance",
+            "width_parts", "warnings")  # fmt: skip
+    extra = ("run", "measured", "hit")
+    return {
+        "forecasts": [{k: f[k] for k in (*keep, *(e for e in extra if e in f))} for f in fitted["forecasts"]],
+        "laws": [
+            {k: law[k] for k in ("name", "weight", "params", "formula", "backtest_error")} for law in fitted["laws"]
+        ],
+        "runs": {
+            "used": sum(not row["held_out"] for row in fitted["rows"]),
+            "down_weighted": fitted["down_weighted"],
+            "excluded": fitted["excluded"],
+            "held_out": [row["id"] for row in fitted["rows"] if row["held_out"]],
+        },
+        "columns": {"params": table.counted, "flop": table.flop_from, "unit": table.unit},
+        "optimum": fitted["optimum"],
+        "next": fitted["next"],
+    }
+
+
+def _number(found: Forecast, table: Table) -> Number:
+    return Number(
+        "loss", found.value, found.unit, found.low, found.high, formula="weighted laws, see laws",
+        inputs={"params": found.params, "tokens": found.tokens, "flop": found.flop, "level": found.level},
+        source=f"{len(found.runs_seen)} runs; params = {table.counted}, flop = {table.flop_from}",
+        valid=f"up to {max(run['flop'] for run in found.runs_seen):.3g} flop",
+        outside=f"{10**found.distance:.3g} x the largest run" if found.distance > 0 else "",
+    )  # fmt: skip
