@@ -51,15 +51,19 @@ class Llama(LlamaShapes):
             bos_token_id=0, eos_token_id=0, pad_token_id=0, attn_implementation="sdpa",
         )  # fmt: skip
 
+    def library(self, shape: Shape) -> Any:
+        """The library's own module of a shape, with its own initial weights."""
+        from transformers import LlamaForCausalLM
+
+        return LlamaForCausalLM(self.config(shape))
+
     def build(self, shape: Shape, precision: Precision, seed: int) -> Trunk:
         """Fresh weights from `seed`: N(0, 1/d) for matrices, residual outputs and table smaller, norms at 1.
 
         Matrices into the residual stream are scaled by 1/sqrt(2 L) (Radford et al. 2019, section 2.3); the tied table
         starts at .02 so that the first loss is ln V.
         """
-        from transformers import LlamaForCausalLM
-
-        library = LlamaForCausalLM(self.config(shape))
+        library = self.library(shape)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for name, weight in library.named_parameters():

@@ -76,7 +76,7 @@ class Pool:
             )
             for _ in range(size)
         ]  # fmt: skip
-        self.stopping = False
+        self.stopping = self.interrupted = False
 
     def __enter__(self) -> Pool:
         return self

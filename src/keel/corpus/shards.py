@@ -1,0 +1,188 @@
+"""Tokens on disk: little-endian integers in shards with checksums; written once, verified, then memory-mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from keel.corpus.readers import Document, Source
+from keel.corpus.split import is_heldout
+from keel.corpus.survey import units
+from keel.corpus.tokenizer import truncate
+from keel.errors import StudyError
+from keel.files import digest, read_json, replacing, sha256_file, write_bytes, write_json, write_text
+from keel.progress import Progress
+
+SCHEMA = "keel.shards/1"
+SHARD_BYTES = 64 << 20
+BATCH_BYTES = 4 << 20
+SEPARATOR_ID = 0
+
+
+class Shards:
+    """A tokenised corpus, memory-mapped; `window` reads across shard borders."""
+
+    def __init__(self, folder: Path, index: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.dtype = np.dtype(index["dtype"])
+        self.vocabulary = int(index["vocabulary"])
+        self.parts = [np.memmap(folder / item["name"], dtype=self.dtype, mode="r") for item in index["train"]]
+        self.ends = np.cumsum([len(part) for part in self.parts])
+        self.num_tokens = int(self.ends[-1])
+        self.heldout = np.fromfile(folder / index["heldout"]["name"], dtype=self.dtype).astype(np.int64)
+        self.heldout_bytes = int(index["heldout"]["text_bytes"])
+        self.heldout_sha256 = str(index["heldout"]["sha256"])
+        self.tokenizer_path = folder / "tokenizer.json"
+
+    def window(self, start: int, length: int) -> np.ndarray:
+        """Tokens start ... start + length - 1 of the training stream, shape (length,)."""
+        first = int(np.searchsorted(self.ends, start, side="right"))
+        begin = start - (int(self.ends[first - 1]) if first else 0)
+        found = self.parts[first][begin : begin + length]
+        if len(found) == length:
+            return np.asarray(found)
+        rest = self.window(start + len(found), length - len(found))
+        return np.concatenate([found, rest])
+
+    def token_counts(self) -> np.ndarray:
+        """How often each token stands in the training stream, shape (vocabulary,)."""
+        return np.sum([np.bincount(part, minlength=self.vocabulary) for part in self.parts], axis=0)
+
+
+def open_shards(folder: Path) -> Shards:
+    """Open shards after holding every file against its size and checksum.
+
+    Raises:
+        StudyError: a shard is missing, truncated or edited; it is named.
+    """
+    index = read_json(folder / "index.json", SCHEMA)
+    for item in [*index["train"], index["heldout"], index["tokenizer"]]:
+        path = folder / item["name"]
+        if not path.exists() or path.stat().st_size != item["bytes"] or sha256_file(path) != item["sha256"]:
+            raise StudyError(
+                f"{item['name']} is not what was written", why="it is missing, truncated or edited (sha256 differs)",
+                fix=f"delete the folder {folder.name} and run again: it is made anew from the corpus", where=str(path),
+            )  # fmt: skip
+    return Shards(folder, index)
+
+
+def prepare(study_folder: Path, source: Source, plan: Mapping[str, Any]) -> Path:
+    """The folder of shards that a plan needs, tokenised now if it is not there yet.
+
+    Raises:
+        StudyError: the corpus or the tokenizer is not the one that was planned with.
+    """
+    corpus = read_json(study_folder / "evidence" / "corpus.json", "keel.corpus/1")
+    vocabulary, most = int(plan["tokenizer"]["vocabulary"]), int(plan["heldout_max_bytes"])
+    identity = {
+        "data_sha256": corpus["data_sha256"], "split": digest(corpus["split"]), "vocabulary": vocabulary,
+        "tokenizer_sha256": corpus["tokenizer"]["sha256"], "heldout_max_bytes": most,
+    }  # fmt: skip
+    folder = study_folder / "runs" / f".shards-{vocabulary}-{digest(identity)[:8]}"
+    if (folder / "index.json").exists():
+        open_shards(folder)
+        return folder
+    _check_files(source, corpus)
+    path = study_folder / corpus["tokenizer"]["file"]
+    if sha256_file(path) != corpus["tokenizer"]["sha256"]:
+        raise StudyError("the tokenizer was edited", why="its sha256 differs from corpus.json's",
+                         fix="run `keel look` and `keel plan` again", where=str(path))  # fmt: skip
+    write(folder, source, corpus, truncate(path.read_text(encoding="utf-8"), vocabulary), most, identity)
+    return folder
+
+
+def _check_files(source: Source, corpus: Mapping[str, Any]) -> None:
+    """The corpus must still be the one that was looked at: runs name it by digest."""
+    known = {item["path"]: item["sha256"] for item in corpus["files"]}
+    found = {source.name(path): sha256_file(path) for path in source.files}
+    changed = sorted(name for name in known.keys() | found.keys() if known.get(name) != found.get(name))
+    if changed:
+        raise StudyError("the corpus has changed since `keel look`", why=f"{len(changed)} files differ: {', '.join(changed[:5])}",
+                         fix="run `keel look` and `keel plan` again: finished runs keep their identity", where="[data]")  # fmt: skip
+
+
+def write(
+    folder: Path, source: Source, corpus: Mapping[str, Any], tokenizer_json: str, heldout_max_bytes: int,
+    identity: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Tokenise; the index comes last, so that shards without one are made again."""
+    for leftover in folder.glob("*") if folder.exists() else ():
+        leftover.unlink()
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    dtype = np.dtype("<u2") if tokenizer.get_vocab_size() <= 1 << 16 else np.dtype("<u4")
+    write_text(folder / "tokenizer.json", tokenizer_json)
+    heldout: list[Document] = []
+    train = _write_train(folder, _train_documents(source, corpus["split"], heldout, heldout_max_bytes), tokenizer, dtype,
+                         float(corpus["split"]["train_bytes"]))  # fmt: skip
+    held_tokens = np.concatenate([_encode(tokenizer, [document.text]) for document in heldout]).astype(dtype)
+    write_bytes(folder / "heldout.bin", held_tokens.tobytes())
+    write_json(folder / "index.json", SCHEMA, {
+        "identity": dict(identity), "dtype": dtype.str, "vocabulary": tokenizer.get_vocab_size(), "train": train,
+        "heldout": _entry(folder / "heldout.bin") | {
+            "tokens": len(held_tokens), "documents": len(heldout),
+            "text_bytes": sum(len(document.text.encode()) for document in heldout)},
+        "tokenizer": _entry(folder / "tokenizer.json"),
+    })  # fmt: skip
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+
+
+def _train_documents(
+    source: Source, split: Mapping[str, Any], heldout: list[Document], heldout_max_bytes: int
+) -> Iterator[Document]:
+    """Training documents in order; held-out ones are put aside until there are enough, whole documents only."""
+    kept = 0
+    for document in units(source, split["by"]):
+        if not is_heldout(split, document):
+            yield document
+        elif kept < heldout_max_bytes:
+            heldout.append(document)
+            kept += len(document.text.encode())
+
+
+def _encode(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
+    """Tokens of several documents, each followed by the separator."""
+    encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    return np.concatenate([np.asarray([*item.ids, SEPARATOR_ID], dtype=np.uint32) for item in encoded])
+
+
+def _write_train(
+    folder: Path, documents: Iterator[Document], tokenizer: Tokenizer, dtype: np.dtype[Any], total_bytes: float
+) -> list[dict[str, Any]]:
+    """All training shards; a shard is closed when it passes 64 MiB."""
+    entries, batches = [], _batches(documents)
+    progress, done, more = Progress("tokenise", total_bytes), 0.0, next(batches, None)
+    while more is not None:
+        path, tokens, size = folder / f"train-{len(entries):05d}.bin", 0, 0
+        with replacing(path) as file:
+            while more is not None and size < SHARD_BYTES:
+                data = _encode(tokenizer, more).astype(dtype).tobytes()
+                file.write(data)
+                size, tokens = size + len(data), tokens + len(data) // dtype.itemsize
+                done += sum(map(len, more))
+                progress.update(done)
+                more = next(batches, None)
+        entries.append(_entry(path) | {"tokens": tokens})
+    progress.close(f"{sum(entry['tokens'] for entry in entries):,} tokens")
+    return entries
+
+
+def _batches(documents: Iterator[Document]) -> Iterator[list[str]]:
+    """Texts in groups of about 4 MiB."""
+    batch: list[str] = []
+    size = 0
+    for document in documents:
+        batch.append(document.text)
+        size += len(document.text)
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+

@@ -1,0 +1,279 @@
+"""Figures drawn as static SVG. The only file that knows altair, which is imported when something is drawn."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from keel.report.figures import Figure, LossCompute, Record, Residuals, TrainingCurves
+from keel.report.metrics import thin
+from keel.report.theme import mark
+from keel.report.words import percent, plural
+
+FONT_PX = 12
+KEY_ROW_PX, KEY_LETTER_PX = 18, 6.4
+SIGNED = "datum.value == 0 ? '0' : datum.label"
+
+
+def draw(figure: Figure, width: int, height: int) -> str:
+    """SVG text in stand-in colours (see theme.ROLES)."""
+    drawers: dict[type[Any], Any] = {
+        LossCompute: _loss_compute, TrainingCurves: _training_curves, Residuals: _residuals, Record: _record,
+    }  # fmt: skip
+    alt = _altair()
+    chart = drawers[type(figure)](alt, figure, width, height).properties(
+        width=width, height=height, autosize={"type": "fit", "contains": "padding"}, padding=6
+    )
+    version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    drawn: str = importlib.import_module("vl_convert").vegalite_to_svg(_dressed(chart).to_dict(), vl_version=version)
+    return drawn
+
+
+def _altair() -> Any:
+    return importlib.import_module("altair")
+
+
+def _dressed(chart: Any) -> Any:
+    """Quiet axes in role colours."""
+    return (
+        chart.configure(font="sans-serif", background="transparent", aria=False)
+        .configure_view(stroke=None)
+        .configure_axis(
+            domainColor=mark("line"), tickColor=mark("line"), gridColor=mark("line"), gridOpacity=0.6,
+            labelColor=mark("muted"), titleColor=mark("muted"), labelFontSize=FONT_PX, titleFontSize=FONT_PX,
+            titleFontWeight="normal", labelPadding=5, tickSize=4, titlePadding=8,
+        )
+        .configure_axisY(domain=False, ticks=False)
+        .configure_axisX(grid=False)
+        .configure_text(fontSize=FONT_PX)
+    )  # fmt: skip
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Tick values on a log axis: decades, and 3s or 2s and 5s between them where decades are few.
+
+    Example:
+        >>> log_ticks(5e11, 2e14)
+        [1000000000000.0, 10000000000000.0, 100000000000000.0]
+    """
+    span = math.log10(high / low)
+    steps = (1.0,) if span >= 2.3 else (1.0, 3.0) if span >= 1.2 else (1.0, 2.0, 5.0)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
+
+
+def _x_log(alt: Any, title: str, flops: Sequence[float]) -> Any:
+    span = math.log10(max(flops) / min(flops))
+    pad = 10 ** max(0.06 * span, 0.12)
+    domain = [min(flops) / pad, max(flops) * pad]
+    axis = alt.Axis(title=title, values=log_ticks(*domain), labelExpr="replace(format(datum.value, '.0e'), '+', '')")
+    return alt.X("flop:Q", scale=alt.Scale(type="log", domain=domain, nice=False), axis=axis)
+
+
+def _y(alt: Any, field: str, title: str, domain: Sequence[float], **axis: Any) -> Any:
+    """The title lies flat above the axis, where it can be read."""
+    flat = {"titleAngle": 0, "titleAlign": "left", "titleAnchor": "end", "titleX": 0, "titleY": -12} | axis
+    scale = alt.Scale(domain=list(domain), zero=False, nice=False)
+    return alt.Y(f"{field}:Q", scale=scale, axis=alt.Axis(title=title, tickCount=5, **flat))
+
+
+def _data(alt: Any, rows: Sequence[Any]) -> Any:
+    return alt.Chart(alt.Data(values=[row._asdict() if hasattr(row, "_asdict") else row for row in rows]))
+
+
+def _loss_compute(alt: Any, figure: LossCompute, width: int, height: int) -> Any:
+    values = [dot.value for dot in figure.dots] + [end for at in figure.band for end in (at.low, at.high)]
+    flops = [dot.flop for dot in figure.dots] + [at.flop for at in figure.band]
+    bar = figure.bar
+    if bar:
+        values += [bar.low, bar.high, bar.value if bar.measured is None else bar.measured]
+        flops.append(bar.flop)
+    span = max(values) - min(values) or 0.1
+    x = _x_log(alt, "training compute (FLOP)", flops)
+    room = 0.16 if bar else 0.08
+    y = _y(alt, "value", "held-out bits per byte", (min(values) - room * span, max(values) + 0.06 * span))
+    low_high = {"y": alt.Y("low:Q"), "y2": "high:Q"}
+    layers = []
+    if figure.band:
+        band = _data(alt, figure.band)
+        layers.append(band.mark_area(color=mark("band")).encode(x=x, **low_high))
+        layers.append(band.mark_line(color=mark("muted"), strokeWidth=1).encode(x=x, y=y))
+    if figure.dots:
+        dots = _data(alt, figure.dots)
+        sized = dots.mark_line(color=mark("dot"), strokeWidth=1, opacity=0.45).encode(x=x, y=y, detail="params:N")
+        layers += [sized] if any(dot.params for dot in figure.dots) else []
+        layers.append(dots.mark_circle(color=mark("dot"), size=34, opacity=1).encode(x=x, y=y))
+    if bar:
+        layers += _forecast(alt, figure, x, y)
+    layers += _key(alt, _loss_key(figure), width)
+    return alt.layer(*layers)
+
+
+def _forecast(alt: Any, figure: LossCompute, x: Any, y: Any) -> list[Any]:
+    """The interval as a bar with a tick at the forecast; the measured point on it; both said in words below."""
+    assert figure.bar
+    bar = figure.bar
+    one = _data(alt, [bar])
+    layers = [
+        one.mark_rule(color=mark("pale"), strokeWidth=11).encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
+        one.mark_tick(color=mark("accent"), thickness=2, width=24, orient="horizontal").encode(x=x, y=y),
+    ]
+    if bar.measured is not None:
+        shape, role = ("diamond", "accent") if bar.hit else ("cross", "warn")
+        point = one.mark_point(shape=shape, filled=True, size=85, opacity=1, color=mark(role), stroke=mark("paper"))
+        layers.append(point.encode(x=x, y=alt.Y("measured:Q")))
+    low = min(bar.low, bar.measured or bar.low)
+    role = "accent" if bar.hit is not False else "warn"
+    outcome = f"measured {bar.outcome_words}" if bar.measured is not None else bar.outcome_words
+    words = ((f"forecast {bar.forecast_words}", "muted", "normal", 17), (outcome, role, "bold", 33))
+    for text, tone, weight, dy in words:
+        spot = _data(alt, [{"flop": bar.flop, "value": low, "text": text}])
+        said = spot.mark_text(align="right", dx=10, dy=dy, color=mark(tone), fontWeight=weight)
+        layers.append(said.encode(x=x, y=y, text="text:N"))
+    return layers
+
+
+def _loss_key(figure: LossCompute) -> list[tuple[str, str]]:
+    """Glyph and words for each kind of mark that is there."""
+    bar, seen = figure.bar, sum(dot.seen for dot in figure.dots)
+    key = []
+    if figure.dots:
+        other = len(figure.dots) - seen
+        words = f"{plural(seen, 'run')} it saw" + (f", {other} more" if other else "")
+        key.append(("dot", words if bar and seen else plural(len(figure.dots), "run")))
+    if figure.band:
+        key.append(("band", "fitted law and band"))
+    if bar:
+        key.insert(0, ("bar", "sealed forecast" + (f", {percent(bar.level)}" if bar.level else "")))
+        if bar.measured is not None:
+            key.insert(1, ("hit" if bar.hit else "miss", f"measured: {'hit' if bar.hit else 'miss'}"))
+    return key
+
+
+def _key(alt: Any, rows: Sequence[tuple[str, str]], width: int) -> list[Any]:
+    """A key in the upper right, where loss against compute leaves room; placed in pixels."""
+    left = width - 72 - KEY_LETTER_PX * max(len(words) for _, words in rows)
+    below = alt.value(10 + KEY_ROW_PX * len(rows) - 9)
+    ground = alt.Chart(alt.Data(values=[{}])).mark_rect(color=mark("paper"), opacity=1)
+    right = alt.value("width")
+    layers = [ground.encode(x=alt.value(left - 12), x2=right, y=alt.value(0), y2=below)]
+    for place, (glyph, words) in enumerate(rows):
+        y = alt.value(10 + KEY_ROW_PX * place)
+        one = alt.Chart(alt.Data(values=[{"text": words}]))
+        x = alt.value(left)
+        marks = {
+            "dot": one.mark_circle(color=mark("dot"), size=34, opacity=1),
+            "band": one.mark_square(color=mark("band"), size=190, opacity=1),
+            "bar": one.mark_square(color=mark("pale"), size=110, opacity=1),
+            "hit": one.mark_point(shape="diamond", filled=True, size=70, opacity=1, color=mark("accent")),
+            "miss": one.mark_point(shape="cross", filled=True, size=70, opacity=1, color=mark("warn")),
+        }
+        layers.append(marks[glyph].encode(x=x, y=y))
+        if glyph == "band":
+            line = one.mark_rule(color=mark("muted"), strokeWidth=1)
+            layers.append(line.encode(x=alt.value(left - 7), x2=alt.value(left + 7), y=y))
+        text = one.mark_text(align="left", baseline="middle", color=mark("muted"))
+        layers.append(text.encode(x=alt.value(left + 14), y=y, text="text:N"))
+    return layers
+
+
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """The values, moved apart so that neighbours differ by at least `gap`; order is kept.
+
+    Example:
+        >>> spread([1.0, 1.1, 3.0], 0.5)
+        [0.8, 1.3, 3.0]
+    """
+    order = sorted(range(len(values)), key=lambda place: values[place])
+    groups: list[list[int]] = []
+    centre: list[float] = []
+    for place in order:
+        groups.append([place])
+        centre.append(values[place])
+        while len(groups) > 1 and centre[-1] - centre[-2] < gap * (len(groups[-1]) + len(groups[-2])) / 2 - 1e-12:
+            groups[-2:] = [groups[-2] + groups[-1]]
+            centre[-2:] = [sum(values[at] for at in groups[-1]) / len(groups[-1])]
+    moved = [0.0] * len(values)
+    for group, middle in zip(groups, centre):
+        for rank, at in enumerate(group):
+            moved[at] = round(middle + gap * (rank - (len(group) - 1) / 2), 9)
+    return moved
+
+
+def _training_curves(alt: Any, figure: TrainingCurves, width: int, height: int) -> Any:
+    losses = [step.loss for curve in figure.curves for step in curve.steps]
+    most = max(step.tokens for curve in figure.curves for step in curve.steps)
+    span = max(losses) - min(losses) or 1.0
+    top = max(losses) + 0.03 * span
+    low = min(losses) - 0.03 * span
+    first = min(step.tokens for curve in figure.curves for step in curve.steps)
+    domain = [max(first, most / 1e4), most]
+    axis = alt.Axis(title="training tokens", format="~s", values=log_ticks(*domain))
+    x = alt.X("tokens:Q", scale=alt.Scale(type="log", domain=domain, nice=False, clamp=True), axis=axis)
+    y = _y(alt, "loss", "training loss (nats per token)", (low, top))
+    layers = []
+    for curve in figure.curves:
+        rows = [{"tokens": step.tokens, "loss": step.loss} for step in thin(curve.steps, 40 if curve.branch else 200)]
+        role = "accent" if curve.held_out else "dot"
+        line = _data(alt, rows).mark_line(color=mark(role), strokeWidth=1, opacity=0.9, clip=True)
+        layers.append(line.encode(x=x, y=y))
+    return alt.layer(*layers, *_curve_labels(alt, figure, x, y, (top - low) * 17 / (height - 66)))
+
+
+def _curve_labels(alt: Any, figure: TrainingCurves, x: Any, y: Any, gap: float) -> list[Any]:
+    """One label a size, at the end of its longest curve; none where sizes are many (the table names them all)."""
+    longest: dict[str, Any] = {}
+    for curve in figure.curves:
+        if curve.group not in longest or curve.steps[-1].tokens > longest[curve.group].steps[-1].tokens:
+            longest[curve.group] = curve
+    if len(longest) > 12:
+        return []
+    ends = [curve.steps[-1] for curve in longest.values()]
+    layers = []
+    for curve, end, loss in zip(longest.values(), ends, spread([end.loss for end in ends], gap)):
+        row = {"tokens": end.tokens, "loss": loss, "text": curve.group}
+        tone = mark("accent" if curve.held_out else "muted")
+        layers.append(_data(alt, [row]).mark_text(align="left", dx=5, color=tone).encode(x=x, y=y, text="text:N"))
+    return layers
+
+
+def _residuals(alt: Any, figure: Residuals, width: int, height: int) -> Any:
+    reach = 1.25 * figure.worst or 0.01
+    x = _x_log(alt, "training compute (FLOP)", [point.flop for point in figure.points])
+    y = _y(alt, "error", "measured over fitted, minus one", (-reach, reach), format="+.1%", labelExpr=SIGNED)
+    zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=mark("muted"), strokeWidth=1).encode(y=alt.datum(0))
+    inside = _data(alt, [point for point in figure.points if not point.held_out])
+    layers = [zero, inside.mark_circle(color=mark("dot"), size=40, opacity=1).encode(x=x, y=y)]
+    if held_out := [point for point in figure.points if point.held_out]:
+        apart = _data(alt, held_out).mark_point(shape="diamond", filled=True, size=70, opacity=1, color=mark("accent"))
+        layers.append(apart.encode(x=x, y=y))
+    return alt.layer(*layers)
+
+
+def _record(alt: Any, figure: Record, width: int, height: int) -> Any:
+    """One row a forecast; its name and outcome stand above the bar, so that long names cost no width."""
+    rows: list[dict[str, Any]] = [
+        {"run": bar.run, "low": bar.low / bar.value - 1, "high": bar.high / bar.value - 1, "word": bar.outcome_words,
+         "error": (bar.measured or bar.value) / bar.value - 1, "hit": bar.hit}
+        for bar in figure.bars
+    ]  # fmt: skip
+    reach = 1.12 * max(abs(row[key]) for row in rows for key in ("low", "high", "error")) or 0.01
+    axis = alt.Axis(title="relative to the forecast", format="+.1%", tickCount=5, labelExpr=SIGNED)
+    x = {"scale": alt.Scale(domain=[-reach, reach], nice=False), "axis": axis}
+    y = alt.Y("run:N", sort=None, axis=None)
+    zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=mark("line"), strokeWidth=1.5).encode(x=alt.datum(0))
+    bars = _data(alt, rows).mark_rule(color=mark("pale"), strokeWidth=9, yOffset=7)
+    names = _data(alt, rows).mark_text(align="left", dy=-9, color=mark("muted"))
+    layers = [zero, bars.encode(x=alt.X("low:Q", **x), x2="high:Q", y=y)]
+    layers.append(names.encode(x=alt.value(0), y=y, text="run:N"))
+    for hit, shape, role in ((True, "diamond", "accent"), (False, "cross", "warn")):
+        if those := [row for row in rows if row["hit"] is hit]:
+            points = _data(alt, those).mark_point(
+                shape=shape, filled=True, size=80, opacity=1, color=mark(role), stroke=mark("paper"), yOffset=7
+            )
+            layers.append(points.encode(x="error:Q", y=y))
+            said = _data(alt, those).mark_text(align="right", dy=-9, color=mark(role))
+            layers.append(said.encode(x=alt.value("width"), y=y, text="word:N"))
+    return alt.layer(*layers)

@@ -1,0 +1,97 @@
+"""What was run and what follows: the table of runs, the training curves, the law's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keel.report.artefacts import Artefacts
+from keel.report.bar import bar_of
+from keel.report.figures import Residuals, TrainingCurves
+from keel.report.markup import code, esc, facts, folded, linked, paragraph, section, table, tag
+from keel.report.runs import Run
+from keel.report.show import shown
+from keel.report.status import totals, totals_words
+from keel.report.words import number, percent, show, show_flop, show_named, sig_interval
+from keel.study import flatten
+from keel.units import show_count, show_duration
+
+
+def runs(found: Artefacts) -> str:
+    """Every run, planned or done, and how training went."""
+    if not found.runs:
+        return ""
+    rows = [_row(run) for run in found.runs]
+    header = ("run", "state", "bits per byte", "forecast", "params", "tokens", "compute", "time")
+    body = table(header, rows, frozenset({2, 4, 5, 6, 7}), lambda place: found.runs[place].held_out)
+    caption = "At most 200 points a run, each the mean of its neighbours. Held-out sizes are in the accent colour."
+    curves = shown(TrainingCurves.from_(found), "curves", caption)
+    said = paragraph(esc(totals_words(totals(found))), "muted")
+    return section("The runs", said, body, "<h3>How training went</h3>" if curves else "", curves, _taught(found))
+
+
+def _taught(found: Artefacts) -> str:
+    """What each run is for; a gate that all share is said once."""
+    gates = {str(run.planned["gate"]) for run in found.runs if run.planned.get("gate")}
+    shared = paragraph(f"Every run must pass this gate: {esc(next(iter(gates)))}.", "muted") if len(gates) == 1 else ""
+    rows = [[code(run.id), esc(run.planned.get("why", "")), esc(run.planned.get("gate", ""))] for run in found.runs]
+    if not any(row[1] for row in rows):
+        return shared
+    some = 2 if shared else 3
+    header = ("run", "why it is run", "gate")[:some]
+    return shared + folded("What each run is for", table(header, [row[:some] for row in rows]))
+
+
+def _row(run: Run) -> list[str]:
+    bar = bar_of(run.id, run.forecast, run.score)
+    failed = run.state in ("failed gate", "failed")
+    state = tag(run.state, "bad") if failed else esc(run.state)
+    state += f'<span class="note">{esc(run.gate)}</span>' if run.gate else ""
+    name = code(run.id) + ('<span class="note muted">held out</span>' if run.held_out else "")
+    forecast = f'<span class="nb">{esc(bar.forecast_words)}</span>' if bar else ""
+    if bar and bar.measured is not None:
+        word = "hit" if bar.hit else "miss"
+        forecast += f'<span class="note {word}">{word}</span>'
+    return [
+        name, state, f"{run.value:.4f}" if run.value is not None else "", forecast,
+        *(show_count(value) if value else "" for value in (run.params, run.tokens)),
+        show_flop(run.flop).removesuffix(" FLOP") if run.flop else "",
+        show_duration(run.seconds) if run.seconds is not None else "",
+    ]  # fmt: skip
+
+
+def law(found: Artefacts) -> str:
+    """Each law with its parameters, weight and back-test; how well it fits; the optimum."""
+    if not found.fit:
+        return ""
+    figure = Residuals.from_(found)
+    caption = "Distance of each run from the fitted law. Dots were in the fit, diamonds were held out."
+    inner = "".join(_law(item) for item in found.laws)
+    inner += "<h3>How well it fits</h3>" + shown(figure, "residuals", caption, 260, 260) if figure else ""
+    optimum = found.fit.get("optimum")
+    if isinstance(optimum, Mapping):
+        pairs = [
+            (name.replace("_", " "), esc(show_named(name, value))) for name, value in flatten(dict(optimum)).items()
+        ]
+        inner += "<h3>The optimum</h3>" + facts(pairs)
+    return section("The law", inner)
+
+
+def _law(item: Mapping[str, Any]) -> str:
+    params = item.get("params")
+    rows = [
+        [esc(name), show(number(value, "value")), sig_interval(number(value, "low"), number(value, "high"), "\u2013")]
+        for name, value in (params.items() if isinstance(params, Mapping) else ())
+        if isinstance(value, Mapping)
+    ]
+    coords = item.get("coords")
+    where = ", ".join(str(part) for part in coords) if isinstance(coords, (list, tuple)) else coords
+    pairs = [
+        ("formula", code(item["formula"]) if item.get("formula") else ""),
+        ("weight", percent(number(item, "weight"))),
+        ("back-test error", percent(number(item, "backtest_error"))),
+        ("in terms of", esc(where) if where and not isinstance(where, Mapping) else ""),
+        ("source", linked(item.get("source") or "")),
+    ]
+    shown_params = table(("parameter", "value", "interval"), rows, frozenset({1, 2})) if rows else ""
+    return f"<h3>{esc(item.get('name', 'law'))}</h3>" + facts(pairs) + shown_params

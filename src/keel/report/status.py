@@ -1,0 +1,95 @@
+"""Where the study stands: one line a run, cost so far, what is left, and how the forecasts fared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from keel.answer import Answer
+from keel.report.answer import record_words
+from keel.report.artefacts import Artefacts, read
+from keel.report.bar import bar_of
+from keel.report.runs import STATES, Run
+from keel.report.words import interval, number, plural
+from keel.units import show_count, show_duration, show_usd
+
+HEADER = ("run", "state", "params", "tokens", "bits/byte", "forecast", "outcome", "time")
+RIGHT = frozenset({2, 3, 4, 7})
+
+
+def status(study_folder: Path) -> Answer:
+    """The table of runs and its totals.
+
+    Raises:
+        StudyError: no study, or artefacts that this keel cannot read.
+    """
+    found = read(study_folder)
+    total = totals(found)
+    lines = _columns([HEADER, *(_cells(run) for run in found.runs)]) if found.runs else ["no runs: nothing is planned"]
+    lines += [f"  {run.id}: {run.gate}" for run in found.runs if run.gate]
+    lines += ["", totals_words(total)]
+    lines += [record_words(found)] if found.scored else []
+    lines += [f"{missing.what}: {missing.verb}" for missing in found.missing]
+    result = {
+        "runs": [_record(run) for run in found.runs],
+        "totals": total,
+        "record": {"hits": found.hits, "scored": len(found.scored)},
+        "missing": [missing._asdict() for missing in found.missing],
+    }
+    return Answer(result=result, text="\n".join(lines), reads=list(found.reads))
+
+
+def totals(found: Artefacts) -> dict[str, Any]:
+    """Runs by state, seconds spent, and what the plan still costs (a run half done counts whole)."""
+    left = [run for run in found.runs if run.result is None and run.planned]
+    usd = [number(run.planned, "cost", "usd") for run in left]
+    return {
+        "states": {state: count for state in STATES if (count := sum(run.state == state for run in found.runs))},
+        "spent_s": sum(run.seconds or 0.0 for run in found.runs),
+        "left_runs": len(left),
+        "left_s": sum(number(run.planned, "cost", "s") or 0.0 for run in left),
+        "left_usd": sum(cost for cost in usd if cost is not None) if any(cost is not None for cost in usd) else None,
+    }
+
+
+def totals_words(total: dict[str, Any]) -> str:
+    """The totals in one line."""
+    counts = ", ".join(f"{count} {state}" for state, count in total["states"].items()) or "none"
+    price = f", {show_usd(total['left_usd'])}" if total["left_usd"] else ""
+    left = f"left: {plural(total['left_runs'], 'run')}, about {show_duration(total['left_s'])} of training{price}"
+    return f"runs: {counts}; spent: {show_duration(total['spent_s'])} of training; {left if total['left_runs'] else 'nothing is left'}"
+
+
+def _cells(run: Run) -> tuple[str, ...]:
+    bar = bar_of(run.id, run.forecast, run.score)
+    outcome = "" if bar is None or bar.measured is None else "hit" if bar.hit else "miss"
+    return (
+        run.id + (" *" if run.held_out else ""),
+        run.state,
+        show_count(run.params) if run.params else "?",
+        show_count(run.tokens) if run.tokens else "?",
+        f"{run.value:.4f}" if run.value is not None else "-",
+        interval(bar.low, bar.high, bar.digits) if bar else "-",
+        outcome or "-",
+        show_duration(run.seconds) if run.seconds is not None else "-",
+    )
+
+
+def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = (text.rjust(width) if place in RIGHT else text.ljust(width)
+                 for place, (text, width) in enumerate(zip(row, widths)))  # fmt: skip
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _record(run: Run) -> dict[str, Any]:
+    bar = bar_of(run.id, run.forecast, run.score)
+    forecast = None if bar is None else {"value": bar.value, "low": bar.low, "high": bar.high, "level": bar.level}
+    return {
+        "id": run.id, "state": run.state, "gate": run.gate or None, "held_out": run.held_out, "params": run.params,
+        "tokens": run.tokens, "flop": run.flop, "bits_per_byte": run.value, "forecast": forecast,
+        "hit": bar.hit if bar else None, "seal": run.seal if run.forecast else None, "seconds": run.seconds,
+    }  # fmt: skip

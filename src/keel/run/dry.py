@@ -1,0 +1,54 @@
+"""`keel run --dry`: everything a run would need, built and checked, nothing trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from keel import model, objective
+from keel.answer import Answer
+from keel.corpus.look import source_of
+from keel.corpus.shards import open_shards, prepare
+from keel.errors import Problem, StudyError
+from keel.model.shapes import facts_of
+from keel.plan.spec import Spec, from_json
+from keel.plan.verb import read_plan, stale
+from keel.run.batches import Batches
+from keel.study import Study
+
+
+def dry(folder: Path, study: Study) -> Answer:
+    """Build each size on the meta device, hold its parameters against the plan's, and form one real batch.
+
+    Raises:
+        StudyError: all that would fail later.
+    """
+    made = read_plan(folder)
+    problems = stale(folder, study, made)
+    if problems:
+        raise StudyError.all(problems)
+    shards = open_shards(prepare(folder, source_of(folder, study), made))
+    lines = []
+    for item in made["experiments"]:
+        spec = from_json(item["spec"], item["id"])
+        count = _meta_params(spec)
+        if count != item["params"]["total"]:
+            problems.append(Problem(f"{item['id']} would have {count} parameters", f"the plan says {item['params']['total']}",
+                                    "plan again", "plan.json"))  # fmt: skip
+        lines.append(f"{item['id']:<28} {count:>12,} parameters")
+    spec = from_json(made["experiments"][0]["spec"])
+    batches = Batches(shards, int(spec.size["context"]), spec.batch_tokens, spec.seed)
+    batch = batches.micro_batches(objective.load(spec.objective, spec.options), 0, 0, 1, batches.batch)[0]
+    lines.append(f"one batch: {', '.join(f'{count} {name} targets' for name, count in batch.counts.items())}")
+    if problems:
+        raise StudyError.all(problems)
+    return Answer(result={"runs": len(made["experiments"]), "counts": dict(batch.counts)}, text="\n".join(lines), reads=["plan.json"])
+
+
+def _meta_params(spec: Spec) -> int:
+    """Parameters of the library's own model, built without memory; tied tables count once."""
+    family = model.load(spec.family)
+    with torch.device("meta"):
+        library = family.library(facts_of(spec.family, spec.size)[0])
+    return sum(weight.numel() for weight in library.parameters())

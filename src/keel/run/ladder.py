@@ -1,0 +1,273 @@
+"""`keel run`: the plan's experiments, smallest first; a forecast is sealed before each held-out rung and scored after."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from keel.answer import Answer
+from keel.corpus.look import source_of
+from keel.corpus.shards import prepare
+from keel.errors import Preempted, Problem, Refusal, Stopped, StudyError, nearest
+from keel.files import digest, read_json, sha256_file, write_json
+from keel.laws import seal
+from keel.laws.forecast import Target, forecast
+from keel.laws.table import rows_of_runs
+from keel.plan.spec import SCHEMA as SPEC_SCHEMA
+from keel.plan.verb import read_plan, stale
+from keel.progress import Progress
+from keel.run.lock import held
+from keel.run.pool import Pool, Task
+from keel.size.time import gemm_peak_flop_per_s
+from keel.study import Study
+from keel.units import show_count
+
+RESULT = "keel.result/1"
+
+
+class Ladder:
+    """A plan being carried out in `folder`."""
+
+    def __init__(
+        self, folder: Path, study: Study, skip: tuple[str, ...] = (), only: str | None = None,
+        quiet: bool = False,
+    ) -> None:
+        self.folder, self.study, self.quiet = folder, study, quiet
+        self.plan = read_plan(folder)
+        problems = stale(folder, study, self.plan)
+        if problems:
+            raise StudyError.all(problems)
+        self.experiments: list[dict[str, Any]] = _selected(self.plan["experiments"], skip, only)
+        self.machine = read_json(folder / "evidence" / "machine.json", "keel.machine/1")
+        self.problems: list[Problem] = []
+        self.writes: list[str] = []
+
+    def run(self) -> Answer:
+        """Do what is not yet done.
+
+        Raises:
+            StudyError: the study is locked, has changed, or its place is bad.
+            Preempted, Stopped: saved; the same command goes on.
+        """
+        with held(self.folder) as lock_fd:
+            self.shards = prepare(self.folder, source_of(self.folder, self.study), self.plan)
+            self._write_specs()
+            todo = [item for item in self.experiments if not self.done(item["id"])]
+            if todo:
+                self._carry_out(todo, lock_fd)
+            return self._answer()
+
+    def done(self, run_id: str) -> bool:
+        """A run that has a result is never done again."""
+        return (self.folder / "runs" / run_id / "result.json").exists()
+
+    def _carry_out(self, todo: list[dict[str, Any]], lock_fd: int) -> None:
+        small = [item for item in todo if not item["held_out"]]
+        size = max(1, min(self.plan["totals"]["side_by_side"], len(small) or 1))
+        with Pool(size, 1, lock_fd) as pool, _signals(pool):
+            progress = _Progress(self, todo)
+            try:
+                pool.run([self._task(item, todo) for item in self._stretches(small)], progress)
+                for rung in _held_out_rungs(todo):
+                    for item in rung:
+                        self._seal(item)
+                    pool.run([self._task(item, todo) for item in self._stretches(rung)], progress)
+                    for item in rung:
+                        self._score(item)
+            except Preempted as stop:
+                if pool.interrupted:
+                    raise Stopped from stop
+                raise
+            finally:
+                progress.close()
+
+    def _stretches(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Trunks cut at their branching steps, so that a branch need not wait for its trunk's end."""
+        stretches = []
+        for item in items:
+            starts = self._branch_steps(item["id"])
+            if item["kind"] == "branch":
+                start = item["spec"]["start"]
+                stretches.append(item | {"name": item["id"], "until": item["spec"]["steps"], "keep": [], "finish": True,
+                                         "needs": [f"{start['run']}@{start['step']}"]})  # fmt: skip
+                continue
+            for place, until in enumerate(starts):
+                stretches.append(item | {"name": f"{item['id']}@{until}", "until": until, "keep": starts,
+                                         "finish": until == starts[-1],
+                                         "needs": [f"{item['id']}@{starts[place - 1]}"] if place else []})  # fmt: skip
+        order = {item["id"]: place for place, item in enumerate(self.experiments)}
+        trunks = {item["id"]: order.get(item["trunk"] or item["id"], 0) for item in stretches}
+        return sorted(stretches, key=lambda item: (trunks[item["id"]], item["until"], item["kind"] != "branch"))
+
+    def _branch_steps(self, trunk: str) -> list[int]:
+        steps = {int(item["spec"]["start"]["step"]) for item in self.plan["experiments"] if item["trunk"] == trunk}
+        return sorted(steps)
+
+    def _task(self, item: dict[str, Any], todo: list[dict[str, Any]]) -> Task:
+        """A stretch as a worker's message; what is already done is not waited for."""
+        waiting = {other["id"] for other in todo}
+        needs = tuple(need for need in item["needs"] if need.partition("@")[0] in waiting)
+        folder, parent = self.folder / "runs" / item["id"], item["trunk"]
+        return Task(item["name"], {
+            "id": item["id"], "folder": str(folder), "parent": str(self.folder / "runs" / parent) if parent else None,
+            "shards": str(self.shards), "until": item["until"], "keep": item["keep"], "finish": item["finish"],
+            "threads": item["threads"], "forecast_sha256": _sha256(folder / "forecast.json"),
+            "peak_flop_per_s": gemm_peak_flop_per_s(self.machine, item["threads"], item["spec"]["precision"]["body"]),
+        }, needs)  # fmt: skip
+
+    def _write_specs(self) -> None:
+        """Identity first: a folder whose spec differs from the plan's is refused, never reused."""
+        for item in self.experiments:
+            path = self.folder / "runs" / item["id"] / "spec.json"
+            if not path.exists():
+                write_json(path, SPEC_SCHEMA, item["spec"])
+                continue
+            found = {name: value for name, value in read_json(path, SPEC_SCHEMA).items() if name != "schema"}
+            if digest(found) != digest(item["spec"]):
+                raise StudyError(
+                    "a run's identity was edited", why="spec.json is not what its id stands for",
+                    fix="restore it, or move that folder away", where=str(path),
+                )  # fmt: skip
+
+    def _seal(self, item: dict[str, Any]) -> None:
+        """Forecast a held-out branch from the runs measured so far, before its trunk starts."""
+        path = self.folder / "runs" / item["id"] / "forecast.json"
+        if item["kind"] != "branch" or path.exists():
+            return
+        if self._begun(item):
+            self.problems.append(Problem(f"{item['id']} has no sealed forecast", "its training had begun without one",
+                                         "its result is measured but scores no forecast", str(path)))  # fmt: skip
+            return
+        rows, _ = rows_of_runs(self.folder / "runs", [other["id"] for other in self.experiments if not other["held_out"]])
+        target = Target(params=float(item["params"]["total"]), tokens=float(item["tokens"]), flop=item["cost"]["flop"])
+        made = forecast(rows, target, self.plan["level"])
+        if isinstance(made, Refusal):
+            self.problems.append(Problem(f"no forecast for {item['id']}: {made.what}", made.why, made.fix, str(path)))
+            return
+        seal.seal(path, made, item["id"], rows)
+        self.writes.append(str(path.relative_to(self.folder)))
+        self._say(f"sealed  {item['id']}: {made.value:.4f} bits per byte, {100 * made.level:.0f} % "
+              f"{made.low:.4f}-{made.high:.4f}, {10**made.distance:.1f}x the compute of the largest run seen")  # fmt: skip
+
+    def _begun(self, item: dict[str, Any]) -> bool:
+        return (self.folder / "runs" / item["trunk"] / "metrics.jsonl").exists()
+
+    def _score(self, item: dict[str, Any]) -> None:
+        """Hold the measured value against the sealed forecast."""
+        folder = self.folder / "runs" / item["id"]
+        if item["kind"] != "branch" or not (folder / "forecast.json").exists() or not self.done(item["id"]):
+            return
+        result = read_json(folder / "result.json", RESULT)
+        if result["bits_per_byte"] is None:
+            return
+        score = seal.score(folder, result["bits_per_byte"])
+        self.writes.append(str((folder / "score.json").relative_to(self.folder)))
+        self._say(f"{'HIT' if score['hit'] else 'MISS'}  {item['id']}: measured {score['measured']:.4f}, forecast "
+              f"{score['value']:.4f} ({100 * score['error']:+.2f} %)")  # fmt: skip
+
+    def _say(self, text: str) -> None:
+        if not self.quiet:
+            print(text, flush=True)
+
+    def _answer(self) -> Answer:
+        """Every run with its outcome; a failed gate is a problem, and no other run's."""
+        results = []
+        for item in self.experiments:
+            path = self.folder / "runs" / item["id"] / "result.json"
+            result = read_json(path, RESULT) if path.exists() else None
+            if result is None:
+                why = "its trunk failed its gate" if item["trunk"] else "it was not reached"
+                self.problems.append(Problem(f"{item['id']} has no result", why, "see the trunk's gate", item["id"]))
+                continue
+            if not result["ok"]:
+                gate = result["gate"]
+                self.problems.append(Problem(f"{item['id']} failed its gate: {gate['name']}", gate["why"],
+                                             "it is left out of the fit; see its metrics.jsonl", item["id"]))  # fmt: skip
+            if item["kind"] == "branch":
+                self._score(item) if not (path.parent / "score.json").exists() else None
+                results.append({name: result[name] for name in ("id", "tokens", "flop", "bits_per_byte", "ok")})
+        text = "\n".join(f"{row['id']:<28} {row['bits_per_byte']:.4f} bits per byte" for row in results if row["ok"])
+        return Answer(result={"runs": results}, text=text, problems=self.problems, reads=["plan.json"], writes=self.writes)
+
+
+def _selected(experiments: list[dict[str, Any]], skip: tuple[str, ...], only: str | None) -> list[dict[str, Any]]:
+    """All experiments, or one with its trunk, less what is skipped."""
+    known = {item["id"]: item for item in experiments}
+    wrong = [name for name in (*skip, *((only,) if only else ())) if name not in known]
+    if wrong:
+        raise StudyError.all(Problem(f"no run is called '{name}'", "plan.json does not name it", nearest(name, known))
+                             for name in wrong)  # fmt: skip
+    wanted = {only, known[only]["trunk"]} if only else set(known)
+    return [item for item in experiments
+            if item["id"] in wanted and item["id"] not in skip and item["trunk"] not in skip]  # fmt: skip
+
+
+def _held_out_rungs(todo: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Held-out runs by rung: a trunk with its branches, smallest first."""
+    rungs: dict[str, list[dict[str, Any]]] = {}
+    for item in todo:
+        if item["held_out"]:
+            rungs.setdefault(item["trunk"] or item["id"], []).append(item)
+    return list(rungs.values())
+
+
+def _sha256(path: Path) -> str | None:
+    return sha256_file(path) if path.exists() else None
+
+
+@contextmanager
+def _signals(pool: Pool) -> Iterator[None]:
+    """SIGTERM and Ctrl-C make every worker save; the first asks, and nothing is lost."""
+
+    def on_signal(number: int, frame: Any) -> None:
+        pool.interrupted = number == signal.SIGINT
+        pool.stop()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Progress:
+    """One line for the whole ladder: what runs now, its loss and its forecast, and the time left."""
+
+    def __init__(self, ladder: Ladder, todo: list[dict[str, Any]]) -> None:
+        self.ladder = ladder
+        self.cost = {item["id"]: float(item["cost"]["s"]) for item in todo}
+        self.flop = {item["id"]: float(item["cost"]["own_flop"]) for item in todo}
+        self.skipped = {item["id"]: int(item["spec"]["start"].get("step", 0)) for item in todo}
+        self.done = dict.fromkeys(self.cost, 0.0)
+        self.bar = Progress("ladder", sum(self.cost.values()))
+
+    def __call__(self, task: Task, message: Mapping[str, Any]) -> None:
+        run_id = task.message["id"]
+        if "progress" in message:
+            line, first = message["progress"], self.skipped[run_id]
+            own = (line["step"] - first) / max(1, message["steps"] - first)
+            self.done[run_id] = self.cost[run_id] * min(1.0, own)
+            rate = f"{show_count(line['tokens_per_s'])} tok/s" if line["tokens_per_s"] else ""
+            mfu = f"mfu {100 * line['mfu']:.0f}%" if line["mfu"] else ""
+            self.bar.update(sum(self.done.values()),
+                            f"{run_id} loss {line['loss']:.3f} {self._expected(run_id)} {rate} {mfu}")  # fmt: skip
+        elif message.get("done"):
+            self.done[run_id] = self.cost[run_id]
+
+    def _expected(self, run_id: str) -> str:
+        """The sealed interval, where this run has one."""
+        path = self.ladder.folder / "runs" / run_id / "forecast.json"
+        if not path.exists():
+            return ""
+        sealed = read_json(path, seal.SCHEMA)
+        return f"(forecast {sealed['low']:.3f}-{sealed['high']:.3f} bits per byte)"
+
+    def close(self) -> None:
+        """Leave the closing line."""
+        self.bar.close(f"{sum(self.done.values()) / self.bar.total:.0%} done")
+
+

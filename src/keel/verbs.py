@@ -1,0 +1,88 @@
+"""Verbs that join several rooms: `run` = ladder, fit, report; `fit` on a study's runs or on any table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keel.answer import Answer
+from keel.errors import Problem, StudyError
+from keel.plan.verb import read_plan
+from keel.study import Study
+from keel.units import parse_count
+
+
+def run(folder: Path, study: Study, only: str | None, skip: tuple[str, ...], quiet: bool = False) -> Answer:
+    """Carry out the plan, then fit what was measured and write the report."""
+    _need_train()
+    from keel.report.page import report
+    from keel.run.ladder import Ladder
+
+    answer = Ladder(folder, study, skip, only, quiet=quiet).run()
+    try:
+        fitted = fit(folder, None, [], float(read_plan(folder)["level"]), {}, None)
+        answer.writes += fitted.writes
+        answer.problems += fitted.problems
+        answer.text += "\n\n" + fitted.text
+    except StudyError as error:
+        answer.problems += error.problems
+    page = report(folder)
+    answer.writes += page.writes
+    return answer
+
+
+def fit(
+    folder: Path, table: Path | None, at: list[str], level: float, columns: dict[str, str], out: Path | None
+) -> Answer:
+    """Fit a table, or the study's own runs (then the plan's targets are forecast and fit.json is written)."""
+    from keel.laws.verb import fit_table
+
+    if not 0 < level < 1:
+        raise StudyError(f"--level {level} is not a level", why="it must lie between 0 and 1", fix="write --level 0.9")
+    targets = [parse_at(text) for text in at]
+    if table is not None:
+        return fit_table(table, targets, level, columns, out)
+    if not (folder / "plan.json").exists():
+        raise StudyError("there is nothing to fit", why="no table was named and no plan.json is here",
+                         fix="name a table: keel fit runs.csv --at params=7e9,tokens=140e9", where=str(folder))  # fmt: skip
+    made = read_plan(folder)
+    targets = targets or [{"params": target["params"], "tokens": target["tokens"], "flop": target["flop"]} for target in made["targets"]]
+    return fit_table(folder / "runs", targets, level, columns, folder / "fit.json")
+
+
+def parse_at(text: str) -> dict[str, float]:
+    """"params=7e9,tokens=140e9" or "compute=1e22" as numbers.
+
+    Example:
+        >>> parse_at("params=7B, tokens=140e9")
+        {'params': 7000000000.0, 'tokens': 140000000000.0}
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, sign, value = (piece.strip() for piece in part.partition("="))
+        if not sign or name not in ("params", "tokens", "compute"):
+            raise StudyError(f"--at {text!r} is not a target", why=f"{part.strip()!r} is not params=, tokens= or compute=",
+                             fix="write --at params=7e9,tokens=140e9 or --at compute=1e22")  # fmt: skip
+        found[name] = parse_count(value, "--at")
+    if set(found) not in ({"params", "tokens"}, {"compute"}) or any(value <= 0 for value in found.values()):
+        raise StudyError(f"--at {text!r} is not a target", why="it needs params and tokens, or compute, all positive",
+                         fix="write --at params=7e9,tokens=140e9 or --at compute=1e22")  # fmt: skip
+    return found
+
+
+def dry_run(folder: Path, study: Study) -> Answer:
+    """Build every model of the plan on the meta device, check its parameter count, and form one real batch."""
+    _need_train()
+    from keel.run.dry import dry
+
+    return dry(folder, study)
+
+
+def _need_train() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "transformers", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise StudyError.all([Problem(f"{', '.join(missing)} is not installed", "training needs the extra 'train'",
+                                      "pip install 'keel[train]'")])  # fmt: skip
+
+
