@@ -57,7 +57,8 @@ def totals_words(total: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in total["states"].items()) or "none"
     price = f", {show_usd(total['left_usd'])}" if total["left_usd"] else ""
     left = f"left: {plural(total['left_runs'], 'run')}, about {show_duration(total['left_s'])} of training{price}"
-    return f"runs: {counts}; spent: {show_duration(total['spent_s'])} of training; {left if total['left_runs'] else 'nothing is left'}"
+    spent = f"spent: {show_duration(total['spent_s'])} of training"
+    return f"runs: {counts}; {spent}; {left if total['left_runs'] else 'nothing is left'}"
 
 
 def _cells(run: Run) -> tuple[str, ...]:
