@@ -61,7 +61,7 @@ def plain(name: str) -> tuple[str, float]:
     if match and match[2] in SCALES:
         return match[1].strip("_"), SCALES[match[2]]
     head, _, tail = text.rpartition("_")
-    if tail in SCALES and any(head in names for group in NAMES.values() for names in group):
+    if tail in SCALES and any(head in names for role in ("params", "tokens", "flop") for names in NAMES[role]):
         return head, SCALES[tail]
     return text, 1e9 if "gflop" in text else 1.0
 

@@ -104,7 +104,7 @@ def _trust(members: Sequence[Member]) -> Floats:
 
 
 def far_off(ensemble: Ensemble) -> list[dict[str, str]]:
-    """Runs that the laws do not believe, with the reason; they stay in the fit at a small weight."""
+    """Runs that the laws do not believe, with the reason; worst first; they stay in the fit at a small weight."""
     residual = np.sum([m.weight * m.residual for m in ensemble.members], 0)
     scale = math.sqrt(sum(m.weight * m.scale**2 for m in ensemble.members))
     found = []
@@ -112,5 +112,5 @@ def far_off(ensemble: Ensemble) -> list[dict[str, str]]:
         if trust < FAR_WEIGHT and abs(miss) > FAR_SCALES * scale:
             side = "above" if miss > 0 else "below"
             why = f"{100 * abs(math.expm1(miss)):.3g} % {side} the laws, {abs(miss) / scale:.0f} x the usual scatter"
-            found.append({"id": row.id, "why": f"{why}; counts {trust:.2g} of a run"})
-    return found
+            found.append((float(trust), {"id": row.id, "why": f"{why}; counts {trust:.2g} of a run"}))
+    return [item for _, item in sorted(found, key=lambda pair: pair[0])]

@@ -8,6 +8,7 @@ from typing import Any
 from keel.laws.table import Table
 from keel.units import show_count
 
+MOST_SHOWN = 8
 LEAST_SHOWN = 0.05  # laws that weigh less get one line
 
 
@@ -15,7 +16,9 @@ def text(fitted: Mapping[str, Any], table: Table, level: float) -> str:
     """The whole printout; `fitted` is the content of fit.json."""
     parts = [_head(fitted, table), _laws(fitted, level)]
     if fitted["down_weighted"]:
-        lines = [f"  {item['id']}: {item['why']}" for item in fitted["down_weighted"]]
+        lines = [f"  {item['id']}: {item['why']}" for item in fitted["down_weighted"][:MOST_SHOWN]]
+        more = len(fitted["down_weighted"]) - MOST_SHOWN
+        lines += [f"  and {more} more (fit.json and --json name all)"] if more > 0 else []
         parts.append("[[Down-weighted]] named, and kept at a small weight\n" + "\n".join(lines))
     if fitted["excluded"]:
         lines = [f"  {item['id']}: {item['why']}" for item in fitted["excluded"]]

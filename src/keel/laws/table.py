@@ -108,6 +108,8 @@ def _json_records(value: Any) -> list[dict[str, Any]]:
 
 
 def _csv_records(text: str) -> list[dict[str, Any]]:
+    if "\x00" in text:
+        raise ValueError("it holds bytes that are no text")
     lines = text.splitlines()
     if not lines:
         return []

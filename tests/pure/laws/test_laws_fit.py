@@ -1,0 +1,134 @@
+"""Forms, derivatives, recovery of known constants, and what robustness buys."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keel.laws import backtest, fit, priors
+from keel.laws.ensemble import build, far_off
+from keel.laws.forecast import forecast
+from keel.laws.forms import LAWS
+from keel.laws.law import UNIT, Frame
+from keel.laws.published import PUBLISHED
+
+TARGET = {"params": 2e9, "tokens": 4e10}
+NATS = "nats_per_token"
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_derivatives_are_those_of_the_curve(name):
+    law, rng = LAWS[name], np.random.default_rng(3)
+    mean, sd = priors.priors(law, NATS, UNIT)
+    theta, x = mean + sd * rng.standard_normal((5, len(mean))), rng.standard_normal((7, 3))
+    _, by = law.curve(theta, x)
+    for j in range(len(mean)):
+        step = np.zeros(len(mean))
+        step[j] = 1e-6
+        slope = (law.curve(theta + step, x)[0] - law.curve(theta - step, x)[0]) / 2e-6
+        np.testing.assert_allclose(by[..., j], slope, rtol=1e-5, atol=1e-8)
+
+
+def test_a_published_law_gives_its_paper_value(truth):
+    law = PUBLISHED["chinchilla-besiroglu"]
+    points = np.array([1e8, 1e9, 7e10]), np.array([2e9, 2e10, 1.4e12])
+    np.testing.assert_allclose(law.value(law.fixed, *points)[0], [truth(n, d) for n, d in zip(*points)], rtol=1e-12)
+    constants = law.constants_of(np.array([law.fixed]), UNIT)
+    np.testing.assert_allclose(np.concatenate(list(constants.values())), [1.8172, 477.84, 0.3473, 2143.86, 0.3672])
+
+
+def test_constants_do_not_depend_on_the_frame():
+    law, theta = LAWS["coupled"], np.array([[0.5, 1.0, -1.2, 1.5, -1.0, -0.7]])
+    frame = Frame(np.array([18.0, 23.0, 42.0]), 1.1)
+    inside = law.constants_of(theta, frame)
+    outside = np.array([[np.log(inside[p.name][0]) for p in law.params]])
+    point = (3e8, 5e9)
+    np.testing.assert_allclose(law.value(theta, *point, frame=frame), law.value(outside, *point), rtol=1e-10)
+
+
+def test_known_constants_are_recovered(make_ladder):
+    rows = make_ladder(sizes=(1e7, 3e7, 1e8, 3e8, 1e9, 3e9), ratios=(5, 20, 80, 320), noise=1e-4)
+    member = next(m for m in build(rows, NATS).members if m.law.name == "chinchilla")
+    ensemble = build(rows, NATS)
+    found = member.law.constants_of(member.draws, ensemble.frame)
+    for name, known in {"E": 1.8172, "a": 0.3473, "b": 0.3672}.items():
+        low, high = np.quantile(found[name], [0.005, 0.995])
+        assert low < known < high, (name, low, known, high)
+        assert high - low < 0.2 * known
+
+
+def test_the_interval_covers_at_its_level(make_ladder, truth):
+    """60 noisy ladders from one known law: hits within binomial bounds of the stated rate, and widths of use."""
+    hits, widths = 0, []
+    for seed in range(60):
+        found = forecast(make_ladder(noise=0.004, seed=seed), TARGET, 0.9, unit=NATS)
+        hits += found.low <= truth(**TARGET) * np.exp(0.004 * np.random.default_rng(900 + seed).normal()) <= found.high
+        widths.append((found.high - found.low) / found.value / 2)
+    assert hits >= 48, hits  # P(fewer than 48 of 60 | .9) < 1 %
+    assert np.median(widths) < 0.04
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.99])
+def test_a_higher_level_is_wider(rows, level):
+    wide, narrow = (forecast(rows, TARGET, q, unit=NATS) for q in (level, level - 0.1))
+    assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
+    assert wide.value == narrow.value
+    assert wide.level == level
+
+
+def diverged(rows):
+    """The largest run but one ends 40 % too high."""
+    bad = sorted(rows, key=lambda r: r.flop)[-2]
+    return [row._replace(value=row.value * 1.4) if row is bad else row for row in rows], bad
+
+
+def robust_forecast_holds(rows, truth):
+    found = forecast(rows, TARGET, unit=NATS)
+    return abs(found.value / truth(**TARGET) - 1) < 0.02
+
+
+def test_one_diverged_run_is_named_and_does_not_move_the_forecast(rows, truth):
+    broken, bad = diverged(rows)
+    assert robust_forecast_holds(broken, truth)
+    found = forecast(broken, TARGET, unit=NATS)
+    assert [item["id"] for item in found.down_weighted] == [bad.id]
+    assert "above the laws" in found.down_weighted[0]["why"]
+    assert any(seen["id"] == bad.id for seen in found.runs_seen)
+
+
+def test_plain_least_squares_would_fail_that_check(rows, truth, monkeypatch):
+    """Mutant: so many degrees of freedom that the tail is Gaussian."""
+    broken, _ = diverged(rows)
+    monkeypatch.setattr(fit, "NU", 1e9)
+    assert not robust_forecast_holds(broken, truth)
+
+
+def test_clean_rows_are_all_trusted(rows):
+    ensemble = build(rows, NATS)
+    assert far_off(ensemble) == []
+    assert ensemble.trust.min() > 0.25
+
+
+def test_folds_hide_the_larger_runs(rows):
+    x = np.log([[r.params, r.tokens, r.flop] for r in rows])
+    cut = backtest.folds(x)
+    assert len(cut.masks) >= 4
+    for mask, ahead in zip(cut.masks, cut.ahead):
+        assert x[mask > 0, 2].max() < x[mask == 0, 2].min()
+        assert (ahead[mask > 0] == 0).all()
+        assert (ahead[mask == 0] > 0).all()
+
+
+def test_errors_of_one_sign_widen_more():
+    ahead = np.tile([[0.0, 0.0, 1.0, 1.0]], (4, 1))
+    cut = backtest.Folds((ahead == 0).astype(float), ahead)
+    mixed = 0.02 * np.array([[0, 0, 1, 1], [0, 0, -1, -1], [0, 0, 1, 1], [0, 0, -1, -1]], dtype=float)
+    assert backtest.growth_rate(np.abs(mixed), cut) == pytest.approx(np.sqrt(2) * backtest.growth_rate(mixed, cut))
+
+
+def test_the_room_loads_without_scipy_or_torch():
+    code = "import sys, keel.laws, keel.laws.verb; print([m for m in ('scipy', 'torch', 'pandas') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
