@@ -19,7 +19,7 @@ def headline(found: Artefacts) -> str:
         return f"{subject(target)}: {bar_words(bar)}."
     if found.further:
         item = found.further[-1]
-        far = bar_of("", item, None)
+        far = bar_of("", item, item)
         if far:
             return f"{_place(item)}: {bar_words(far)}."
     if found.refusals:
@@ -58,7 +58,7 @@ def further_words(found: Artefacts) -> list[str]:
     """One sentence for each forecast that no run of the study answers."""
     said = []
     for item in found.further:
-        bar = bar_of("", item, None)
+        bar = bar_of("", item, item)
         if bar:
             said.append(f"{_place(item)}: {bar_words(bar)}.")
     return said

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from keel.report.bar import Bar
 from keel.report.figures import Figure, LossCompute, Record, Residuals, TrainingCurves
 from keel.report.metrics import thin
 from keel.report.theme import mark
@@ -22,33 +23,28 @@ def draw(figure: Figure, width: int, height: int) -> str:
     drawers: dict[type[Any], Any] = {
         LossCompute: _loss_compute, TrainingCurves: _training_curves, Residuals: _residuals, Record: _record,
     }  # fmt: skip
-    alt = _altair()
-    chart = drawers[type(figure)](alt, figure, width, height).properties(
-        width=width, height=height, autosize={"type": "fit", "contains": "padding"}, padding=6
-    )
+    alt = importlib.import_module("altair")
+    # Vega-Lite's own compiler finds our mistakes; altair's check of every part against the schema takes twice the time.
+    with importlib.import_module("altair.utils.schemapi").debug_mode(False):
+        spec = drawers[type(figure)](alt, figure, width, height).to_dict(validate=False)
+    size = {"width": width, "height": height, "autosize": {"type": "fit", "contains": "padding"}, "padding": 6}
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    drawn: str = importlib.import_module("vl_convert").vegalite_to_svg(_dressed(chart).to_dict(), vl_version=version)
+    quiet = spec | size | {"config": _config()}
+    drawn: str = importlib.import_module("vl_convert").vegalite_to_svg(quiet, vl_version=version)
     return drawn
 
 
-def _altair() -> Any:
-    return importlib.import_module("altair")
-
-
-def _dressed(chart: Any) -> Any:
+def _config() -> dict[str, Any]:
     """Quiet axes in role colours."""
-    return (
-        chart.configure(font="sans-serif", background="transparent", aria=False)
-        .configure_view(stroke=None)
-        .configure_axis(
-            domainColor=mark("line"), tickColor=mark("line"), gridColor=mark("line"), gridOpacity=0.6,
-            labelColor=mark("muted"), titleColor=mark("muted"), labelFontSize=FONT_PX, titleFontSize=FONT_PX,
-            titleFontWeight="normal", labelPadding=5, tickSize=4, titlePadding=8,
-        )
-        .configure_axisY(domain=False, ticks=False)
-        .configure_axisX(grid=False)
-        .configure_text(fontSize=FONT_PX)
-    )  # fmt: skip
+    axis = {
+        "domainColor": mark("line"), "tickColor": mark("line"), "gridColor": mark("line"), "gridOpacity": 0.6,
+        "labelColor": mark("muted"), "titleColor": mark("muted"), "labelFontSize": FONT_PX, "titleFontSize": FONT_PX,
+        "titleFontWeight": "normal", "labelPadding": 5, "tickSize": 4, "titlePadding": 8,
+    }  # fmt: skip
+    return {
+        "font": "sans-serif", "background": "transparent", "aria": False, "view": {"stroke": None}, "axis": axis,
+        "axisY": {"domain": False, "ticks": False}, "axisX": {"grid": False}, "text": {"fontSize": FONT_PX},
+    }  # fmt: skip
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -90,6 +86,9 @@ def _loss_compute(alt: Any, figure: LossCompute, width: int, height: int) -> Any
     if bar:
         values += [bar.low, bar.high, bar.value if bar.measured is None else bar.measured]
         flops.append(bar.flop)
+    for far in figure.further:
+        values += [far.low, far.high]
+        flops.append(far.flop)
     span = max(values) - min(values) or 0.1
     x = _x_log(alt, "training compute (FLOP)", flops)
     room = 0.16 if bar else 0.08
@@ -105,21 +104,28 @@ def _loss_compute(alt: Any, figure: LossCompute, width: int, height: int) -> Any
         sized = dots.mark_line(color=mark("dot"), strokeWidth=1, opacity=0.45).encode(x=x, y=y, detail="params:N")
         layers += [sized] if any(dot.params for dot in figure.dots) else []
         layers.append(dots.mark_circle(color=mark("dot"), size=34, opacity=1).encode(x=x, y=y))
+    for far in figure.further:
+        layers += _bar(alt, far, x, y)
+        layers += _said(alt, [(f"forecast {far.forecast_words}", "muted", "normal", -9)], far.flop, far.high, x, y)
     if bar:
-        layers += _forecast(alt, figure, x, y)
+        layers += _forecast(alt, bar, x, y)
     layers += _key(alt, _loss_key(figure), width)
     return alt.layer(*layers)
 
 
-def _forecast(alt: Any, figure: LossCompute, x: Any, y: Any) -> list[Any]:
-    """The interval as a bar with a tick at the forecast; the measured point on it; both said in words below."""
-    assert figure.bar
-    bar = figure.bar
+def _bar(alt: Any, bar: Bar, x: Any, y: Any) -> list[Any]:
+    """An interval as a bar with a tick at the forecast."""
     one = _data(alt, [bar])
-    layers = [
+    return [
         one.mark_rule(color=mark("pale"), strokeWidth=11).encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
         one.mark_tick(color=mark("accent"), thickness=2, width=24, orient="horizontal").encode(x=x, y=y),
     ]
+
+
+def _forecast(alt: Any, bar: Bar, x: Any, y: Any) -> list[Any]:
+    """The sealed forecast with the measured point on it; both said in words below."""
+    one = _data(alt, [bar])
+    layers = _bar(alt, bar, x, y)
     if bar.measured is not None:
         shape, role = ("diamond", "accent") if bar.hit else ("cross", "warn")
         point = one.mark_point(shape=shape, filled=True, size=85, opacity=1, color=mark(role), stroke=mark("paper"))
@@ -127,11 +133,17 @@ def _forecast(alt: Any, figure: LossCompute, x: Any, y: Any) -> list[Any]:
     low = min(bar.low, bar.measured or bar.low)
     role = "accent" if bar.hit is not False else "warn"
     outcome = f"measured {bar.outcome_words}" if bar.measured is not None else bar.outcome_words
-    words = ((f"forecast {bar.forecast_words}", "muted", "normal", 17), (outcome, role, "bold", 33))
+    words = [(f"forecast {bar.forecast_words}", "muted", "normal", 17), (outcome, role, "bold", 33)]
+    return layers + _said(alt, words, bar.flop, low, x, y)
+
+
+def _said(alt: Any, words: Sequence[tuple[str, str, str, int]], flop: float, value: float, x: Any, y: Any) -> list[Any]:
+    """Lines of (text, role, weight, pixels below the point), set against the right edge of a bar."""
+    layers = []
     for text, tone, weight, dy in words:
-        spot = _data(alt, [{"flop": bar.flop, "value": low, "text": text}])
-        said = spot.mark_text(align="right", dx=10, dy=dy, color=mark(tone), fontWeight=weight)
-        layers.append(said.encode(x=x, y=y, text="text:N"))
+        spot = _data(alt, [{"flop": flop, "value": value, "text": text}])
+        line = spot.mark_text(align="right", dx=10, dy=dy, color=mark(tone), fontWeight=weight)
+        layers.append(line.encode(x=x, y=y, text="text:N"))
     return layers
 
 
@@ -214,11 +226,14 @@ def _training_curves(alt: Any, figure: TrainingCurves, width: int, height: int) 
     x = alt.X("tokens:Q", scale=alt.Scale(type="log", domain=domain, nice=False, clamp=True), axis=axis)
     y = _y(alt, "loss", "training loss (nats per token)", (low, top))
     layers = []
-    for curve in figure.curves:
-        rows = [{"tokens": step.tokens, "loss": step.loss} for step in thin(curve.steps, 40 if curve.branch else 200)]
-        role = "accent" if curve.held_out else "dot"
+    for held_out, role in ((False, "dot"), (True, "accent")):
+        rows = [
+            {"run": curve.run, "tokens": step.tokens, "loss": step.loss}
+            for curve in figure.curves if curve.held_out is held_out
+            for step in thin(curve.steps, 40 if curve.branch else 200)
+        ]  # fmt: skip
         line = _data(alt, rows).mark_line(color=mark(role), strokeWidth=1, opacity=0.9, clip=True)
-        layers.append(line.encode(x=x, y=y))
+        layers += [line.encode(x=x, y=y, detail="run:N")] if rows else []
     return alt.layer(*layers, *_curve_labels(alt, figure, x, y, (top - low) * 17 / (height - 66)))
 
 

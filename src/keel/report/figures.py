@@ -57,6 +57,7 @@ class LossCompute:
     dots: tuple[Dot, ...]
     band: tuple[Place, ...]
     bar: Bar | None
+    further: tuple[Bar, ...] = ()
 
     title = "Loss against compute"
 
@@ -68,7 +69,8 @@ class LossCompute:
         items = target.forecast.get("runs_seen") or () if target and target.forecast else ()
         seen = {str(item.get("id")) for item in items if isinstance(item, Mapping)}
         dots = _dots(found, seen, target.id if target else None)
-        figure = cls(dots, _band(found.fit), bar)
+        further = tuple(made for item in found.further if (made := bar_of("", item, item)))
+        figure = cls(dots, _band(found.fit), bar, further)
         return figure if dots or bar else None
 
     @property
@@ -101,6 +103,9 @@ class LossCompute:
             rows.append((bar.run, show_flop(bar.flop), ends, f"sealed forecast, {percent(bar.level)}"))
             if bar.measured is not None:
                 rows.append((bar.run, show_flop(bar.flop), f"{bar.measured:.{digits}f}", bar.outcome_words))
+        for bar in self.further:
+            ends = f"{bar.value:.{digits}f} ({interval(bar.low, bar.high, digits)})"
+            rows.append(("", show_flop(bar.flop), ends, f"forecast, {percent(bar.level)}, {bar.outcome_words}"))
         for at in self.band:
             ends = f"{at.value:.{digits}f} ({interval(at.low, at.high, digits)})"
             rows.append(("", show_flop(at.flop), ends, "fitted law and band"))

@@ -10,6 +10,7 @@ from keel.report.words import clean
 
 SPACE = "http://www.w3.org/2000/svg"
 ROLE_OF = {tones[0]: role for role, tones in ROLES.items()}
+MARGIN_PX = 10
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
@@ -67,12 +68,21 @@ def inline(root: ET.Element) -> str:
 def standalone(root: ET.Element) -> str:
     """A file of its own: both themes inside, on a panel, so that it can be read on any background."""
     _, _, width, height = (float(part) for part in root.get("viewBox", "0 0 1 1").split())
+    width, height = width + 2 * MARGIN_PX, height + 2 * MARGIN_PX
+    root.set("viewBox", f"{-MARGIN_PX} {-MARGIN_PX} {width:g} {height:g}")
     root.set("width", f"{width:.0f}")
     root.set("height", f"{height:.0f}")
     root.set("font-family", FONT)
     style = ET.Element(f"{{{SPACE}}}style")
     style.text = standalone_css()
-    panel = {"width": f"{width:g}", "height": f"{height:g}", "rx": "8", "class": "f-paper"}
+    panel = {
+        "x": f"{-MARGIN_PX}",
+        "y": f"{-MARGIN_PX}",
+        "width": f"{width:g}",
+        "height": f"{height:g}",
+        "rx": "8",
+        "class": "f-paper",
+    }
     root.insert(2, style)
     root.insert(3, ET.Element(f"{{{SPACE}}}rect", panel))
     return ET.tostring(root, encoding="unicode") + "\n"

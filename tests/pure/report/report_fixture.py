@@ -167,7 +167,7 @@ def numbers() -> list[dict[str, Any]]:
                  "formula": "1.79 N^-0.713 D^0.307",
                  "inputs": {"N": 203_000, "D": 1_600_000}, "source": "Step Law, arXiv:2503.04715, section 4",
                  "valid": "N 60M-1B", "outside": "N is 300x below it"},
-        blank | {"name": "train.seed", "value": 3, "yours": True, "source": "study.toml"},
+        blank | {"name": "train.seed", "value": 3, "yours": True},
         blank | {"name": "time of the ladder", "value": 412.0, "unit": "s", "formula": "sum of flop / speed",
                  "source": "https://example.org/timing?a=1&b=2"},
     ]  # fmt: skip
