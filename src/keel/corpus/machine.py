@@ -24,7 +24,7 @@ ALLOCATOR = {
 }  # fmt: skip
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 SHAPES = ((1024, 1024, 1024), (512, 64, 4096))
-PROBE_S, LOAD_S, GEMM_S = 60.0, 0.2, 0.1
+PROBE_S, LOAD_S, GEMM_S = 60.0, 0.2, 0.05
 NO_LIMIT = 1 << 60
 
 
@@ -183,13 +183,15 @@ def _version(package: str) -> str | None:
 def _measure(free: int, problems: list[Problem]) -> dict[str, Any]:
     """gemm, steps and precision: from the torch probe, else numpy's products alone."""
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
-    why = f"{' and '.join(missing)} is not installed: bf16 not measured"
+    why = f"{next(iter(missing), '')} is not installed: bf16 not measured"
     if not missing:
         failed, found = _child(["-m", "keel.run.probe", str(free)], PROBE_S, {"HF_HUB_OFFLINE": "1"})
         if not failed:
             return {name: found[name] for name in ("gemm", "steps", "precision")}
-        problems.append(Problem("training steps were not measured", failed, "mend it, then run `keel look` again; until "
-                                "then times are estimated from numpy's matrix product", "keel.run.probe"))  # fmt: skip
+        problems.append(Problem(
+            "training steps were not measured", failed, "mend it, then run `keel look` again; until then times are "
+            "estimated from numpy's matrix product", "keel.run.probe",
+        ))  # fmt: skip
         why = "the probe of training steps failed: bf16 not measured"
     return {"gemm": _numpy_gemm(free, problems), "steps": [], "precision": {"body": "fp32", "head": "fp32", "why": why}}
 
@@ -201,8 +203,8 @@ def _numpy_gemm(free: int, problems: list[Problem]) -> list[dict[str, Any]]:
         env = dict.fromkeys(BLAS_THREADS, str(threads))
         failed, found = _child(["-m", "keel.corpus.machine", str(threads)], PROBE_S, env)
         if failed:
-            problems.append(Problem(f"numpy was not timed at {threads} threads", failed, "mend it, then run `keel look` "
-                                    "again", "keel.corpus.machine"))  # fmt: skip
+            problems.append(Problem(f"numpy was not timed at {threads} threads", failed,
+                                    "mend it, then run `keel look` again", "keel.corpus.machine"))  # fmt: skip
         rows += found.get("gemm", [])
     return rows or numpy_gemm(1)
 
@@ -212,7 +214,7 @@ def _child(arguments: list[str], limit_s: float, env: Mapping[str, str]) -> tupl
     extra = ALLOCATOR if sys.platform == "linux" else {}
     try:
         done = subprocess.run(
-            [sys.executable, *arguments], env=os.environ | extra | env, timeout=limit_s, check=False,
+            [sys.executable, *arguments], env={**os.environ, **extra, **env}, timeout=limit_s, check=False,
             capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
         )  # fmt: skip
         if done.returncode:
@@ -227,7 +229,7 @@ def _child(arguments: list[str], limit_s: float, env: Mapping[str, str]) -> tupl
 
 
 def numpy_gemm(threads: int) -> list[dict[str, Any]]:
-    """FLOP a second of numpy's fp32 product, the best of those made in a tenth of a second for each shape.
+    """FLOP a second of numpy's fp32 product, the best of those made in a twentieth of a second for each shape.
 
     Example:
         >>> numpy_gemm(1)[0]["flop_per_s"] > 0

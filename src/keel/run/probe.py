@@ -32,8 +32,8 @@ GEMMS = ((1024, 1024, 1024), (512, 64, 4096))
 PRECISIONS: tuple[Mapping[str, str], ...] = (
     {"body": "fp32", "head": "fp32"}, {"body": "fp32", "head": "bf16"}, {"body": "bf16", "head": "bf16"},
 )  # fmt: skip
-WARM_UP, TIMED, LEAST, GAIN = 3, 8, 3, 1.05
-GEMM_S, STEP_S = 0.1, 0.6
+WARM_UP, TIMED, GAIN = 3, 8, 1.05
+GEMM_S, WARM_UP_S, STEPS_S = 0.05, 0.3, 0.5
 
 
 class Timed(NamedTuple):
@@ -84,7 +84,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def gemm_rate(precision: str, m: int, k: int, n: int) -> float:
-    """FLOP a second of an (m, k) by (k, n) product: the best of those made in a tenth of a second.
+    """FLOP a second of an (m, k) by (k, n) product: the best of those made in a twentieth of a second.
 
     Example:
         >>> gemm_rate("fp32", 8, 8, 8) > 0
@@ -121,7 +121,8 @@ def time_precisions() -> list[Timed]:
             took = seconds(bench.step)
             if turn >= WARM_UP:
                 times.append(took)
-    return [Timed(bench.spec.precision, BATCH_TOKENS / statistics.median(times)) for bench, times in zip(benches, spent)]
+    rates = [BATCH_TOKENS / statistics.median(times) for times in spent]
+    return [Timed(bench.spec.precision, rate) for bench, rate in zip(benches, rates)]
 
 
 def choose(timed: list[Timed]) -> dict[str, str]:
@@ -164,13 +165,17 @@ def time_steps(precision: Mapping[str, str], threads: tuple[int, ...]) -> list[d
 
 
 def _median_step_s(bench: Bench) -> float:
-    """Seconds a step: the median of 8 after 3 to warm up; of fewer, 3 at least, where that takes over .6 s."""
-    for _ in range(WARM_UP):
-        bench.step()
-    times: list[float] = []
-    while len(times) < LEAST or (len(times) < TIMED and sum(times) < STEP_S):
+    """Seconds a step: the median of 8 after 3 to warm up, of fewer where those take over half a second."""
+    _times(bench, WARM_UP, WARM_UP_S)
+    return statistics.median(_times(bench, TIMED, STEPS_S))
+
+
+def _times(bench: Bench, most: int, limit_s: float) -> list[float]:
+    """Seconds of each of 1 to `most` steps; none is begun after `limit_s`, so a busy machine cannot hold us up."""
+    times = [seconds(bench.step)]
+    while len(times) < most and sum(times) < limit_s:
         times.append(seconds(bench.step))
-    return statistics.median(times)
+    return times
 
 
 def probe(threads: int) -> dict[str, Any]:
