@@ -48,24 +48,29 @@ def folds(x: Floats) -> Folds:
 GROWTH = 0.5  # a miss grows with the square root of the log compute ahead
 NEAR = 0.5  # below this (1.6x of compute) a miss is noise, not extrapolation
 WILD = 0.3  # a single miss counts as 30 % at most
-PRIOR_RATE, PRIOR_FOLDS = 0.006, 2.0  # .6 % at e-fold compute, worth two folds
+# Learnt on all public ladders together (docs/decisions/0002), one pair for all tables. Folds of one ladder share its
+# runs, so however well they agree, a part of the error stays unseen: 1 % at e-fold compute.
+LEAST_RATE, PASSED_ON = 0.01, 0.75
+UNTESTED_RATE = 0.02  # where no fold is possible
 
 
 def growth_rate(miss: Floats, cut: Folds) -> float:
-    """RMS miss per square root of log compute, shared signs counted up to twice.
+    """SD of the log error per square root of log compute ahead, from the misses of all folds.
+
+        rate^2 = LEAST_RATE^2 + PASSED_ON^2 * mean square miss rate * (1 + |mean sign over folds|)
 
     Misses of one sign mean that the laws are wrong in one direction, which averaging over folds does not shrink.
     """
+    if not len(miss):
+        return UNTESTED_RATE
     squares, leans = [], []
     for error, ahead in zip(miss, cut.ahead):
         hidden = ahead > 0
         rate = np.clip(error[hidden] / np.maximum(ahead[hidden], NEAR) ** GROWTH, -WILD, WILD)
         squares.append(float(np.mean(rate**2)))
         leans.append(float(np.sign(rate.mean())))
-    variance = (PRIOR_FOLDS * PRIOR_RATE**2 + sum(squares)) / (PRIOR_FOLDS + len(squares))
-    if len(leans) >= 3:
-        variance *= 1.0 + abs(sum(leans)) / len(leans)
-    return float(np.sqrt(variance))
+    shared = 1.0 + abs(sum(leans)) / len(leans)
+    return float(np.sqrt(LEAST_RATE**2 + PASSED_ON**2 * shared * np.mean(squares)))
 
 
 def grown(rate: float, ahead: Floats) -> Floats:

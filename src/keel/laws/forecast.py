@@ -1,6 +1,6 @@
 """A forecast with an interval whose width is explained, or a refusal that names the run that would help.
 
-    log L ~ mixture over laws of posterior draws, plus N(0, rate^2 * max(d, 1/2)),  d = log(target FLOP / largest used)
+    log L ~ mixture over laws of posterior draws, plus N(0, rate^2 max(d, 1/2)),  d = log(target FLOP / largest used)
 
 The three parts of the width are half-widths at the asked level that each cause would give alone: `parameter` (draws
 within laws), `law` (laws against each other), `backtest` (how extrapolation inside the runs has failed, grown with d).

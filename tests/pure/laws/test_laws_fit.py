@@ -126,7 +126,10 @@ def test_errors_of_one_sign_widen_more():
     ahead = np.tile([[0.0, 0.0, 1.0, 1.0]], (4, 1))
     cut = backtest.Folds((ahead == 0).astype(float), ahead)
     mixed = 0.02 * np.array([[0, 0, 1, 1], [0, 0, -1, -1], [0, 0, 1, 1], [0, 0, -1, -1]], dtype=float)
-    assert backtest.growth_rate(np.abs(mixed), cut) == pytest.approx(np.sqrt(2) * backtest.growth_rate(mixed, cut))
+    one, both = backtest.growth_rate(np.abs(mixed), cut), backtest.growth_rate(mixed, cut)
+    assert one**2 - backtest.LEAST_RATE**2 == pytest.approx(2 * (both**2 - backtest.LEAST_RATE**2))
+    assert backtest.growth_rate(0 * mixed, cut) == pytest.approx(backtest.LEAST_RATE)
+    assert backtest.growth_rate(mixed[:0], cut) > backtest.LEAST_RATE
 
 
 def test_the_room_loads_without_scipy_or_torch():
