@@ -1,0 +1,239 @@
+"""`keel new`: a first glance at a folder of data becomes a commented study.toml."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from keel.answer import Answer
+from keel.corpus.formats import PLAIN
+from keel.corpus.readers import Peek, peek
+from keel.errors import StudyError
+from keel.files import write_text
+from keel.units import show_bytes
+
+LABELS = frozenset({"label", "labels", "class", "category", "categories"})
+TIMES = frozenset({"date", "time", "datetime", "timestamp", "created", "published", "updated", "year"})
+GROUPS = frozenset({
+    "id", "url", "host", "domain", "source", "site", "author", "user", "product", "repo", "group", "session", "title",
+})  # fmt: skip
+UNIQUE = frozenset({"id", "uuid", "guid", "_id"})
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
+EXAMPLE_LENGTH, EXAMPLE_READ, FIELDS_SHOWN = 60, 400, 40
+
+TEMPLATE = """# Written by `keel new`. Next, in this folder: keel look, keel plan, keel run.
+# Seen: {seen}.
+{fields}
+[data]
+train = {train}  # a folder, a file, a glob, or a list of them; relative to this file
+{text}{group}{time}# encoding = "utf-8"
+
+[[use_case]]
+name = "general"
+task = "text-generation"  # a task name of the Hugging Face Hub
+# weight = 1  # share of this use case among several
+# eval = "eval/queries.jsonl"  # your own test of it
+# metric = "accuracy"  # the score of that test
+# accept = 0.8  # good enough: grow only while missed
+# value_usd = 10_000  # yearly value of the gain
+# serve = {{ accelerator = "t4", latency_ms = 20, queries_per_day = 1e5 }}  # how it will be used
+{labelled}
+[budget]
+# time_s = "10 min"  # wall time of the ladder of small runs on this machine (default: 10 min)
+# compute_usd = 1_000  # what may be spent
+# people_days = 5  # working days of people
+# deadline = "6 weeks"  # or an ISO date
+# value_usd = 50_000  # yearly value of the gain, all use cases together
+
+[limits]
+# licence = "permissive"  # permissive | conditional | any
+# hardware = []  # machines that may be used; empty: this one
+# deployed = []  # models already in production
+
+[start]
+# from = "auto"  # auto | scratch | a model id | a folder | a run
+
+[set]
+# "train.seed" = 0  # any number that `keel plan` prints can be set here; it is then shown as yours
+"""
+
+LABEL_CASE = """
+# {name} looks like a label. To predict it as well, remove the marks from these three lines:
+# [[use_case]]
+# name = {quoted}
+# task = "text-classification"
+"""
+
+
+def new(folder: Path, to: Path | None) -> Answer:
+    """Write ./NAME-study/study.toml (or `to`/study.toml) for a folder of data, reading first records only.
+
+    Raises:
+        StudyError: no data there; a study is there already; the folder's name is not UTF-8.
+    """
+    source = Path(os.path.abspath(folder))
+    study = Path(os.path.abspath(to)) if to else Path.cwd() / f"{_name(source)}-study"
+    path = study / "study.toml"
+    _check(source, path)
+    seen = _peek(folder)
+    train = _relative(source, study)
+    if not _writable(train):
+        raise StudyError("the folder's name is not UTF-8", why="study.toml is UTF-8 and could not name it",
+                         fix="rename the folder", where=clean(train))  # fmt: skip
+    write_text(path, template(seen, train))
+    return Answer(
+        result={"study": str(study), "format": seen.format, "files": len(seen.found.files), "bytes": seen.bytes,
+                "fields": list(seen.fields), "text_field": seen.text_field},
+        text=f"saw     {_seen(seen)}\nnext    cd {shlex.quote(clean(_shown(study)))} && keel look && keel plan",
+        reads=[_shown(file) for file in seen.found.files[:1]], writes=[_shown(path)], problems=seen.found.notes,
+    )  # fmt: skip
+
+
+def _peek(folder: Path) -> Peek:
+    """What is there; where notes lie among the records, say how to name one of them here."""
+    try:
+        return peek(Path.cwd(), (str(folder),))
+    except StudyError as error:
+        if error.problems[0].what.startswith("plain text lies among") and folder.is_dir():
+            ending = next(kind for kind in error.problems[0].why.split(", ") if kind not in PLAIN)
+            pattern = f"{glob.escape(clean(str(folder)))}/**/*.{ending}"
+            fix = f"name one of them: keel new {shlex.quote(pattern)}"
+            raise StudyError.all([error.problems[0]._replace(fix=fix), *error.problems[1:]]) from error
+        raise
+
+
+def template(seen: Peek, train: str) -> str:
+    """The text of study.toml for what was seen; `train` is relative to the study.
+
+    Example:
+        >>> from keel.corpus.places import Found
+        >>> print(template(Peek("txt", Found([Path("a.txt")], Path()), 9, {}, None), "../texts").splitlines()[1])
+        # Seen: 1 txt file, 9 B.
+    """
+    usable = {name: clean(str(value)[:EXAMPLE_READ]) for name, value in seen.fields.items() if _writable(name)}
+    others = {name: value for name, value in usable.items() if name != seen.text_field}
+    labels = [name for name in others if LABELS & set(_words(name))]
+    times = [name for name, value in others.items() if TIMES & set(_words(name)) or ISO_DATE.fullmatch(value)]
+    groups = [
+        name for name in others
+        if GROUPS & set(_words(name)) and name.lower() not in UNIQUE and name not in times
+    ]  # fmt: skip
+    return TEMPLATE.format(
+        seen=_seen(seen), train=quote(train), fields=_fields(seen),
+        text=f"text = {quote(seen.text_field)}  # the field that holds the text\n" if seen.text_field in usable else "",
+        group=_candidates("group", groups, others, "its documents are never split across held-out", bool(others)),
+        time=_candidates("time", times, others, "a time split instead: the latest are held out", bool(others)),
+        labelled="".join(LABEL_CASE.format(name=quote(name), quoted=quote(f"predict {name}")) for name in labels[:1]),
+    )  # fmt: skip
+
+
+def quote(text: str) -> str:
+    """A TOML basic string; what cannot be seen is escaped.
+
+    Example:
+        >>> print(quote('a"b' + chr(10)))
+        "a\\"b\\u000A"
+    """
+    return '"' + "".join(_escape(letter) for letter in text) + '"'
+
+
+def _escape(letter: str) -> str:
+    if letter in '"\\':
+        return "\\" + letter
+    if letter.isprintable():
+        return letter
+    return f"\\u{ord(letter):04X}" if ord(letter) < 0x10000 else f"\\U{ord(letter):08X}"
+
+
+def clean(text: str) -> str:
+    """One line that can be shown: what is not printable becomes a space.
+
+    Example:
+        >>> clean("a" + chr(10) + chr(27) + "[1m b")
+        'a [1m b'
+    """
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def _writable(text: str) -> bool:
+    """Whether TOML can hold the text: a lone surrogate (a file name that is no UTF-8) has no place there."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _seen(seen: Peek) -> str:
+    field = f", text in {quote(seen.text_field)}" if seen.text_field and _writable(seen.text_field) else ""
+    count = len(seen.found.files)
+    plural = "s" if count != 1 else ""
+    return f"{count:,} {seen.format} file{plural}, {show_bytes(seen.bytes)}{field}"
+
+
+def _fields(seen: Peek) -> str:
+    """The first record's fields with an example each, as comments."""
+    if not seen.fields:
+        return ""
+    lines = ["# Fields of the first record:"]
+    for name, value in list(seen.fields.items())[:FIELDS_SHOWN]:
+        shown = clean(str(value)[:EXAMPLE_READ])
+        cut = shown[:EXAMPLE_LENGTH] + ("..." if len(shown) > EXAMPLE_LENGTH else "")
+        lines.append(f"#   {clean(quote(name))} = {cut}".rstrip())
+    if len(seen.fields) > FIELDS_SHOWN:
+        lines.append(f"#   and {len(seen.fields) - FIELDS_SHOWN} more")
+    return "\n".join(lines) + "\n"
+
+
+def _candidates(role: str, names: list[str], values: Mapping[str, str], why: str, has_fields: bool) -> str:
+    """Comment lines that offer fields for a role, or say how to name one; none where there are no fields."""
+    if not has_fields:
+        return ""
+    if not names:
+        return f'# {role} = "..."  # {why}; no field looks like one\n'
+    examples = {name: values[name][:EXAMPLE_LENGTH] for name in names[:3]}
+    return "".join(f"# {role} = {quote(name)}  # {why}; e.g. {example}\n" for name, example in examples.items())
+
+
+def _words(name: str) -> list[str]:
+    """The words of a field's name, in lower case.
+
+    Example:
+        >>> _words("productID"), _words("created_at")
+        (['product', 'id'], ['created', 'at'])
+    """
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+
+
+def _check(source: Path, path: Path) -> None:
+    if not source.exists() and not glob.glob(str(source), recursive=True):
+        raise StudyError("there is no such folder", why="nothing is there", fix="check the path",
+                         where=clean(str(source)))  # fmt: skip
+    if os.path.lexists(path):
+        raise StudyError("a study is there already", why="study.toml is never overwritten", where=clean(str(path)),
+                         fix="go on with that study, or choose another place with --to")  # fmt: skip
+
+
+def _name(source: Path) -> str:
+    """What the study is called after: the folder, the file without its ending, or the folder of a glob."""
+    if not source.exists():
+        while glob.escape(source.name) != source.name:
+            source = source.parent
+    return (source.name if source.is_dir() else source.name.split(".")[0]) or "data"
+
+
+def _relative(source: Path, study: Path) -> str:
+    """The data as seen from the study, links resolved since `..` does not lead back through a link."""
+    try:
+        return Path(os.path.relpath(source.resolve(), study.resolve())).as_posix()
+    except ValueError:
+        return source.as_posix()  # another drive
+
+
+def _shown(path: Path) -> str:
+    """A path as a person would type it from here, where that is shorter."""
+    try:
+        near = os.path.relpath(path)
+    except ValueError:
+        return str(path)
+    return near if len(near) < len(str(path)) else str(path)
