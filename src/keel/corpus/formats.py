@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
 import json
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from keel.corpus import tables
+from keel.corpus.packed import open_bytes, unreadable
 from keel.errors import StudyError
 
-PIECE_BYTES = 4 << 20
+PIECE_CHARACTERS = 4 << 20
 LINE_BYTES = 64 << 20
-BOMB_BYTES, BOMB_RATIO = 1 << 30, 1000
 ENDINGS = {
     ".txt": "txt", ".md": "md", ".jsonl": "jsonl", ".jsonl.gz": "jsonl", ".jsonl.zst": "jsonl", ".ndjson": "jsonl",
     ".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".arrow": "arrow",
 }  # fmt: skip
 KINDS = tuple(sorted(ENDINGS))
+PLAIN = frozenset({"txt", "md"})
 
 
 class Record(NamedTuple):
@@ -48,75 +49,83 @@ def records(path: Path, encoding: str, columns: list[str] | None) -> Iterator[Re
     """The records of a file; `columns` limits what is read where the format allows it."""
     kind = name_of(path)
     try:
-        if kind in ("txt", "md"):
-            yield from _pieces(path, encoding)
+        if kind in PLAIN:
+            yield from _pieces(path, _codec(encoding))
         elif kind == "jsonl":
-            yield from _json_lines(path, encoding)
+            yield from _json_lines(path, _codec(encoding))
         elif kind == "csv":
-            yield from _csv_rows(path, encoding)
+            yield from _csv_rows(path, _codec(encoding))
         else:
-            yield from _arrow_rows(path, columns)
+            for number, (values, keys) in enumerate(tables.rows(path, columns), 1):
+                yield Record(number, values, keys)
     except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: BaseException) -> StudyError:
-    return StudyError(f"{path.name} cannot be read", why=str(error) or type(error).__name__,
-                      fix="the file is truncated or damaged: fetch it again, or remove it", where=str(path))  # fmt: skip
+# ---- encodings ----
 
 
-def _open(path: Path) -> IO[bytes]:
-    """A byte stream, unpacked on the fly."""
-    lower = path.name.lower()
-    if lower.endswith(".gz"):
-        return _Guarded(gzip.open(path, "rb"), path)  # type: ignore[return-value]
-    if lower.endswith(".zst"):
-        import zstandard
+def _codec(encoding: str) -> str:
+    """The encoding's canonical name.
 
-        stream = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True, closefd=True)
-        return _Guarded(stream, path)  # type: ignore[return-value]
-    return path.open("rb")
-
-
-class _Guarded(io.RawIOBase):
-    """A decompressed stream that refuses to grow a thousandfold past a gibibyte."""
-
-    def __init__(self, stream: Any, path: Path) -> None:
-        self.stream, self.path, self.seen, self.packed = stream, path, 0, max(1, path.stat().st_size)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            data = self.stream.read(len(buffer))
-        except Exception as error:
-            raise _unreadable(self.path, error) from error
-        buffer[: len(data)] = data
-        self.seen += len(data)
-        if self.seen > BOMB_BYTES and self.seen > BOMB_RATIO * self.packed:
-            raise StudyError(f"{self.path.name} unpacks a thousandfold", why="it looks like a decompression bomb",
-                             fix="unpack it yourself if you trust it", where=str(self.path))  # fmt: skip
-        return len(data)
-
-    def close(self) -> None:
-        self.stream.close()
-        super().close()
+    Raises:
+        StudyError: Python knows no such text encoding.
+    """
+    try:
+        "".encode(encoding)
+        return codecs.lookup(encoding).name
+    except (LookupError, UnicodeError, ValueError) as error:
+        raise StudyError(f"unknown encoding '{encoding}'", why=str(error), fix='write a known one, such as "latin-1"',
+                         where="study.toml: [data] encoding") from error  # fmt: skip
 
 
-def _pieces(path: Path, encoding: str) -> Iterator[Record]:
-    """A text file in pieces of at most 4 MiB, cut at a paragraph, else a line, else a space, else anywhere."""
-    decoder = _decoder(path, encoding)
+def _is_wide(codec: str) -> bool:
+    """Whether a line end takes more than the one byte that ASCII gives it."""
+    return "\n".encode(codec) != b"\n"
+
+
+def _check_start(start: bytes, path: Path, codec: str) -> None:
+    if _is_wide(codec):
+        return
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise StudyError(f"{path.name} is not {codec.upper()}", why="it begins with a UTF-16 mark",
+                         fix='set [data] encoding = "utf-16"', where=str(path))  # fmt: skip
+    if b"\0" in start:
+        raise _binary(path, start.index(b"\0"))
+
+
+def _binary(path: Path, offset: int) -> StudyError:
+    return StudyError(f"{path.name} is not text", why=f"byte {offset} is zero: a binary file named as text",
+                      fix="remove it from the data folder", where=str(path))  # fmt: skip
+
+
+def _wrong_encoding(path: Path, error: UnicodeDecodeError, offset: int, where: str = "") -> StudyError:
+    return StudyError(
+        f"{path.name} is not {error.encoding.upper()}", why=f"byte {max(0, offset + error.start)}: {error.reason}",
+        fix='save it as UTF-8, or set [data] encoding = "latin-1" (or what it is)', where=where or str(path),
+    )  # fmt: skip
+
+
+# ---- plain text ----
+
+
+def _pieces(path: Path, codec: str) -> Iterator[Record]:
+    """A text file in pieces of at most 4 Mi characters, cut at a paragraph, else a line, a space, or anywhere."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig" if codec == "utf-8" else codec)("strict")
     rest, number, offset = "", 0, 0
     with path.open("rb") as file:
-        while block := file.read(PIECE_BYTES):
-            rest += _decode(decoder, block, path, offset, final=False)
+        while True:
+            block = file.read(PIECE_CHARACTERS)
+            if offset == 0:
+                _check_start(block[:4096], path, codec)
+            rest += _decode(decoder, block, path, offset)
             offset += len(block)
-            while len(rest) > PIECE_BYTES:
-                cut = _cut(rest, PIECE_BYTES)
+            while len(rest) > PIECE_CHARACTERS:
+                cut = _cut(rest, PIECE_CHARACTERS)
                 yield Record(number, {"text": rest[:cut]})
                 rest, number = rest[cut:], number + 1
-        rest += _decode(decoder, b"", path, offset, final=True)
+            if not block:
+                break
     yield Record(number, {"text": rest})
 
 
@@ -129,51 +138,67 @@ def _cut(text: str, limit: int) -> int:
     return limit
 
 
-def _decoder(path: Path, encoding: str) -> codecs.IncrementalDecoder:
-    with path.open("rb") as file:
-        start = file.read(4096)
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and encoding == "utf-8":
-        raise StudyError(f"{path.name} is not UTF-8", why="it begins with a UTF-16 mark",
-                         fix='set [data] encoding = "utf-16"', where=str(path))  # fmt: skip
-    if b"\0" in start and not encoding.lower().startswith(("utf-16", "utf-32", "utf16", "utf32")):
-        raise StudyError(f"{path.name} is not text", why="it holds zero bytes: a binary file named as text",
-                         fix="remove it from the data folder", where=str(path))  # fmt: skip
+def _decode(decoder: codecs.IncrementalDecoder, block: bytes, path: Path, offset: int) -> str:
+    """Text of a block; an empty block is the end. `offset` counts the bytes before it."""
+    held = decoder.getstate()[0]
     try:
-        return codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)("strict")
-    except LookupError as error:
-        raise StudyError(f"unknown encoding '{encoding}'", why=str(error), fix='write a known one, such as "latin-1"',
-                         where="study.toml: [data] encoding") from error  # fmt: skip
-
-
-def _decode(decoder: codecs.IncrementalDecoder, block: bytes, path: Path, offset: int, final: bool) -> str:
-    try:
-        return decoder.decode(block, final)
+        text = decoder.decode(block, final=not block)
     except UnicodeDecodeError as error:
-        raise StudyError(
-            f"{path.name} is not {error.encoding.upper()}", why=f"byte {offset + error.start}: {error.reason}",
-            fix='save it as UTF-8, or set [data] encoding = "latin-1" (or what it is)', where=str(path),
-        ) from error  # fmt: skip
+        raise _wrong_encoding(path, error, offset - len(held)) from error
+    if "\0" in text:
+        raise _binary(path, offset - len(held) + len(text[: text.index("\0")].encode(errors="replace")))
+    return text
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines of at most 64 MiB; a longer one is refused before it is read whole."""
-    with io.BufferedReader(_open(path), 1 << 20) as file:  # type: ignore[type-var]
-        number = 0
+# ---- lines ----
+
+
+def _lines(path: Path, codec: str) -> Iterator[tuple[int, str]]:
+    """Numbered lines of at most 64 MiB with their ends; a longer one is refused before it is read whole."""
+    with open_bytes(path) as file:
+        _check_start(file.peek(4096)[:4096], path, codec)
+        if _is_wide(codec):
+            yield from _wide_lines(path, file, codec)
+            return
+        number = offset = 0
         while line := file.readline(LINE_BYTES + 1):
             number += 1
             if len(line) > LINE_BYTES:
-                raise StudyError(f"line {number} is longer than {LINE_BYTES >> 20} MiB", why="one record must fit in memory",
-                                 fix="put one record on a line", where=f"{path}:{number}")  # fmt: skip
-            yield number, line
+                raise _too_long(path, number)
+            try:
+                text = line.decode(codec)
+            except UnicodeDecodeError as error:
+                raise _wrong_encoding(path, error, offset, f"{path}:{number}") from error
+            offset += len(line)
+            yield number, text.removeprefix("\ufeff") if number == 1 and codec == "utf-8" else text
 
 
-def _json_lines(path: Path, encoding: str) -> Iterator[Record]:
-    for number, line in _lines(path):
+def _wide_lines(path: Path, file: io.BufferedReader, codec: str) -> Iterator[tuple[int, str]]:
+    number = 0
+    with io.TextIOWrapper(file, encoding=codec, newline="\n") as stream:
+        try:
+            while line := stream.readline(LINE_BYTES // 2 + 1):
+                number += 1
+                if len(line) > LINE_BYTES // 2:
+                    raise _too_long(path, number)
+                yield number, line
+        except UnicodeError as error:
+            raise StudyError(f"{path.name} is not {codec.upper()}", why=str(error)[:200], where=f"{path}:{number + 1}",
+                             fix="set [data] encoding to what it is") from error  # fmt: skip
+
+
+def _too_long(path: Path, number: int) -> StudyError:
+    return StudyError(f"line {number} is longer than {LINE_BYTES >> 20} MiB", why="one record must fit in memory",
+                      fix="put one record on a line", where=f"{path}:{number}")  # fmt: skip
+
+
+def _json_lines(path: Path, codec: str) -> Iterator[Record]:
+    for number, line in _lines(path, codec):
         if not line.strip():
             continue
         try:
-            value = json.loads(line.decode("utf-8-sig" if encoding == "utf-8" else encoding))
-        except (ValueError, LookupError, RecursionError) as error:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
             raise StudyError("a line is not JSON", why=str(error)[:200], fix="mend or remove that line",
                              where=f"{path}:{number}") from error  # fmt: skip
         if not isinstance(value, dict):
@@ -182,62 +207,35 @@ def _json_lines(path: Path, encoding: str) -> Iterator[Record]:
         yield Record(number, value)
 
 
-def _csv_rows(path: Path, encoding: str) -> Iterator[Record]:
+def _csv_rows(path: Path, codec: str) -> Iterator[Record]:
+    """Rows as {header: value}; a record's number is the line on which it begins."""
     csv.field_size_limit(min(LINE_BYTES, sys.maxsize))
-    codec = "utf-8-sig" if encoding == "utf-8" else encoding
-
-    def texts() -> Iterator[str]:
-        for number, line in _lines(path):
-            try:
-                yield line.decode(codec)
-            except (UnicodeDecodeError, LookupError) as error:
-                raise StudyError(f"{path.name} is not {encoding.upper()}", why=str(error), where=f"{path}:{number}",
-                                 fix='save it as UTF-8, or set [data] encoding = "latin-1"') from error  # fmt: skip
-
+    reader = csv.reader((line for _, line in _lines(path, codec)), strict=True)
+    header, began = None, 1
     try:
-        for number, row in enumerate(csv.DictReader(texts(), restkey="(more)"), 1):
-            yield Record(number, row)
+        for row in reader:
+            if header is None:
+                header = _header(path, row)
+            elif len(row) > len(header):
+                raise StudyError(
+                    "a row has more fields than the header", why=f"{len(row)} against {len(header)}",
+                    fix="quote fields that hold commas", where=f"{path}:{began}",
+                )  # fmt: skip
+            elif row:
+                yield Record(began, dict(zip(header, row)), tuple(header))
+            began = reader.line_num + 1
     except csv.Error as error:
-        raise StudyError(f"{path.name} is not a CSV file", why=str(error), fix="quote fields that hold commas or newlines",
-                         where=str(path)) from error  # fmt: skip
+        raise StudyError(f"{path.name} is not a CSV file", why=str(error), where=f"{path}:{began}",
+                         fix="quote fields that hold commas or line ends") from error  # fmt: skip
 
 
-def _arrow_rows(path: Path, columns: list[str] | None) -> Iterator[Record]:
-    import pyarrow as pa
-
-    number = 0
-    try:
-        for batch, keys in _batches(path, columns):
-            for row in batch.to_pylist():
-                number += 1
-                yield Record(number, row, keys)
-    except pa.ArrowException as error:
-        raise _unreadable(path, error) from error
-
-
-def _batches(path: Path, columns: list[str] | None) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    """Record batches of a parquet file, or of an arrow file or stream, with all column names."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if name_of(path) == "parquet":
-        with pq.ParquetFile(path) as file:
-            keys = tuple(file.schema_arrow.names)
-            wanted = [name for name in columns if name in keys] if columns else None
-            for batch in file.iter_batches(batch_size=256, columns=wanted):
-                yield batch, keys
-        return
-    with pa.memory_map(str(path)) as stored:
-        try:
-            file = pa.ipc.open_file(stored)
-            parts: Any = (file.get_batch(place) for place in range(file.num_record_batches))
-            schema = file.schema
-        except pa.ArrowInvalid:
-            stored.seek(0)
-            parts = pa.ipc.open_stream(stored)
-            schema = parts.schema
-        keys = tuple(schema.names)
-        wanted = [name for name in columns if name in keys] if columns else list(keys)
-        for batch in parts:
-            for first in range(0, batch.num_rows, 256):
-                yield batch.slice(first, 256).select(wanted), keys
+def _header(path: Path, row: list[str]) -> list[str]:
+    twice = sorted({name for name in row if row.count(name) > 1})
+    mark = next((mark for mark in (";", "\t") if len(row) == 1 and mark in row[0]), "")
+    if twice or mark:
+        raise StudyError(
+            f"the header of {path.name} is not usable", where=f"{path}:1",
+            why=f"{twice[0]!r} stands there twice" if twice else f"its fields are separated by {mark!r}, not by commas",
+            fix="rename one" if twice else "write it with commas",
+        )  # fmt: skip
+    return row

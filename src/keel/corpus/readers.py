@@ -5,20 +5,19 @@ Order is that of sorted paths, so it is the same everywhere; memory stays bounde
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from keel.corpus import formats
-from keel.corpus.formats import Record
+from keel.corpus import formats, places
+from keel.corpus.formats import PLAIN, Record
+from keel.corpus.places import Found
 from keel.errors import Problem, StudyError, nearest
 from keel.study import Data
 
 TEXT_NAMES = ("text", "content", "body", "document", "raw_content", "article", "story", "passage", "description")
-PLAIN = frozenset({".txt", ".md"})
 
 
 class Document(NamedTuple):
@@ -31,7 +30,7 @@ class Document(NamedTuple):
 
 
 class Peek(NamedTuple):
-    """What a first glance shows."""
+    """What a first glance shows; `fields` are the first record's, each with the start of its value."""
 
     format: str
     files: list[Path]
@@ -45,7 +44,7 @@ class Source:
     """Files and fields of a corpus; `problems` fills while documents are read."""
 
     root: Path
-    files: list[Path]
+    found: Found
     format: str
     text_field: str | None
     data: Data
@@ -53,12 +52,17 @@ class Source:
     empty: int = 0
 
     @property
+    def files(self) -> list[Path]:
+        """All files, sorted."""
+        return self.found.files
+
+    @property
     def bytes(self) -> int:
         """Bytes of the files as they lie on disk."""
         return sum(path.stat().st_size for path in self.files)
 
     def name(self, path: Path) -> str:
-        """A file's path relative to the study, the same on every machine."""
+        """A file's path relative to the study's folder."""
         return Path(os.path.relpath(path, self.root)).as_posix()
 
     def documents(self, files: list[Path] | None = None) -> Iterator[Document]:
@@ -71,20 +75,21 @@ class Source:
             yield from self._file(path)
 
     def _file(self, path: Path) -> Iterator[Document]:
-        name, pieces = self.name(path), 0
+        key, pieces = self.found.key(path), 0
         for record in formats.records(path, self.data.encoding, self._columns()):
-            document = self._document(name, path, record)
+            document = self._document(key, path, record)
             pieces += 1
             if document is None:
                 self.empty += 1
             else:
                 yield document
-        if _suffix(path) in PLAIN and pieces > 1:
-            self._note(name, pieces)
+        if pieces > 1 and formats.name_of(path) in PLAIN:
+            self._note(path, pieces)
 
-    def _note(self, name: str, pieces: int) -> None:
-        problem = Problem(f"{name} was read in {pieces} pieces", f"it is longer than {formats.PIECE_BYTES >> 20} MiB",
-                          "nothing to do: its pieces stay on one side of the split", name)  # fmt: skip
+    def _note(self, path: Path, pieces: int) -> None:
+        most = f"{formats.PIECE_CHARACTERS >> 20} Mi characters"
+        problem = Problem(f"{path.name} was read in {pieces} pieces", f"it is longer than {most}",
+                          "nothing to do: its pieces stay on one side of the split", self.name(path))  # fmt: skip
         if problem not in self.problems:
             self.problems.append(problem)
 
@@ -92,21 +97,27 @@ class Source:
         wanted = [self.text_field, self.data.group, self.data.time]
         return [name for name in wanted if name] if self.text_field else None
 
-    def _document(self, name: str, path: Path, record: Record) -> Document | None:
-        key = f"{name}#{record.number}"
+    def _document(self, file_key: str, path: Path, record: Record) -> Document | None:
+        group: str | None
         if self.text_field is None:
-            text, group, time = record.values["text"], name, None
+            text, group, time = record.values["text"], file_key, None
         else:
             text = self._field(record, self.text_field, path)
             group = self._optional(record, self.data.group, path)
             time = self._optional(record, self.data.time, path)
-        if not isinstance(text, str):
-            found = "null" if text is None else type(text).__name__
-            raise StudyError(f"'{self.text_field}' holds no text", why=f"found {found}, expected a string",
-                             fix="name the text field: [data] text = ...", where=f"{name}:{record.number}")  # fmt: skip
-        if not text.strip():
+        where = f"{self.name(path)}:{record.number}"
+        if text is None:
             return None
-        return Document(key, text, group, time)
+        if not isinstance(text, str):
+            raise StudyError(f"'{self.text_field}' holds no text", why=f"found {type(text).__name__}, not a string",
+                             fix="name the text field: [data] text = ...", where=where)  # fmt: skip
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise StudyError("a text holds half a character", why=f"{error.object[error.start]!r}: {error.reason}",
+                                 fix="mend that record: UTF-8 cannot hold it", where=where) from error  # fmt: skip
+        return Document(f"{file_key}#{record.number}", text, group, time) if text.strip() else None
 
     def _field(self, record: Record, wanted: str, path: Path) -> object:
         if wanted not in record.values:
@@ -131,48 +142,59 @@ def open_source(root: Path, data: Data) -> Source:
     Raises:
         StudyError: nothing there, no known format, or no field that holds text; all problems at once.
     """
-    seen = peek(root, data.patterns, data.encoding)
-    if seen.format in ("txt", "md") and (data.text or data.group or data.time):
-        raise StudyError("txt files have no fields", why="[data] names text, group or time", where="study.toml",
-                         fix="remove it, or bring jsonl, csv or parquet")  # fmt: skip
+    found = places.find(root, data.patterns)
+    seen = _glance(found, data.patterns, data.encoding)
+    if _is_plain(seen.format):
+        if data.text or data.group or data.time:
+            raise StudyError("plain text has no fields", why="[data] names text, group or time", where="study.toml",
+                             fix="remove it, or bring jsonl, csv or parquet")  # fmt: skip
+        return Source(root, found, seen.format, None, data, problems=list(found.notes))
     known = list(seen.fields)
+    shown = "the first record has: " + (", ".join(known) or "no fields")
     problems = [
-        Problem(f"there is no field '{wanted}'", "the first record has: " + ", ".join(known), nearest(wanted, known),
+        Problem(f"there is no field '{wanted}'", shown, nearest(wanted, known) if known else "mend the first record",
                 f"study.toml: [data] {role}")
         for role, wanted in (("text", data.text), ("group", data.group), ("time", data.time))
-        if wanted and known and wanted not in known
+        if wanted and wanted not in known
     ]  # fmt: skip
+    text_field = data.text or seen.text_field
+    if text_field is None:
+        problems.append(Problem("no field holds text", shown, "name it: [data] text = ...", "study.toml"))
     if problems:
         raise StudyError.all(problems)
-    text_field = data.text or seen.text_field
-    if known and text_field is None:
-        raise StudyError("no field holds text", why="the first record has: " + ", ".join(known), where="study.toml",
-                         fix="name it: [data] text = ...")  # fmt: skip
-    return Source(root, seen.files, seen.format, text_field, data)
+    return Source(root, found, seen.format, text_field, data, problems=list(found.notes))
 
 
 def peek(root: Path, patterns: tuple[str, ...], encoding: str = "utf-8") -> Peek:
-    """The files behind `patterns` and the fields of the first record."""
-    files = _files(root, patterns)
-    kinds = sorted({formats.name_of(path) for path in files})
-    plain = {"txt", "md"}
-    if len(kinds) > 1 and not set(kinds) <= plain:
-        raise StudyError("several formats in one corpus", why=", ".join(kinds), fix="name one: [data] train = \"x/*.jsonl\"",
-                         where=", ".join(patterns))  # fmt: skip
-    total = sum(path.stat().st_size for path in files)
-    if set(kinds) <= plain:
-        return Peek(kinds[0], files, total, {}, None)
-    values: dict[str, object] = {}
-    for path in files:
+    """The files behind `patterns` and the fields of the first record, without reading further.
+
+    Raises:
+        StudyError: nothing there, several formats, or files without a single record.
+    """
+    return _glance(places.find(root, patterns), patterns, encoding)
+
+
+def _glance(found: Found, patterns: tuple[str, ...], encoding: str) -> Peek:
+    kinds = sorted({formats.name_of(path) for path in found.files})
+    total = sum(path.stat().st_size for path in found.files)
+    name, where = " + ".join(kinds), ", ".join(patterns)
+    if _is_plain(name):
+        return Peek(name, found.files, total, {}, None)
+    if len(kinds) > 1:
+        raise StudyError("several formats in one corpus", why=", ".join(kinds), where=where,
+                         fix=f'name one: [data] train = "folder/**/*.{kinds[0]}"')  # fmt: skip
+    for path in found.files:
         for record in formats.records(path, encoding, None):
-            values = dict(record.values)
-            break
-        if values:
-            break
-    if not values:
-        raise StudyError("the corpus has no records", why=f"{len(files)} {kinds[0]} files, all empty",
-                         fix="check the folder", where=", ".join(patterns))  # fmt: skip
-    return Peek(kinds[0], files, total, {str(name): str(value)[:80] for name, value in values.items()}, _text_field(values))
+            fields = {str(field): value for field, value in record.values.items()}
+            shown = {field: str(value)[:80] for field, value in fields.items()}
+            return Peek(name, found.files, total, shown, _text_field(fields))
+    raise StudyError("the corpus has no records", why=f"{len(found.files)} {name} files, all empty",
+                     fix="check the folder", where=where)  # fmt: skip
+
+
+def _is_plain(name: str) -> bool:
+    """Whether the named kinds hold nothing but text, without fields."""
+    return set(name.split(" + ")) <= PLAIN
 
 
 def _text_field(values: dict[str, object]) -> str | None:
@@ -182,39 +204,3 @@ def _text_field(values: dict[str, object]) -> str | None:
         if name in texts:
             return name
     return max(texts, key=lambda name: len(str(texts[name]))) if texts else None
-
-
-def _files(root: Path, patterns: tuple[str, ...]) -> list[Path]:
-    """Known files under each pattern, sorted, each once."""
-    found: dict[Path, None] = {}
-    problems = []
-    for pattern in patterns:
-        start = root / pattern
-        paths = _walk(start) if start.exists() else sorted(map(Path, glob.glob(str(start), recursive=True)))
-        inside = [file for path in paths for file in (_walk(path) if path.is_dir() else [path])]
-        usable = [path for path in inside if formats.name_of(path)]
-        if not usable:
-            seen = sorted({path.suffix or path.name for path in inside})[:8]
-            why = "nothing matches" if not inside else f"{len(inside)} files, none of a known kind ({', '.join(seen)})"
-            problems.append(Problem(f"no data at '{pattern}'", why, f"known kinds: {', '.join(formats.KINDS)}", str(start)))
-        found |= dict.fromkeys(usable)
-    if problems:
-        raise StudyError.all(problems)
-    return sorted(found)
-
-
-def _walk(path: Path) -> list[Path]:
-    """Files below a folder (hidden ones left out); a link to a folder is not followed, so loops cannot trap us."""
-    if path.is_file():
-        return [path]
-    files = []
-    for folder, folders, names in os.walk(path, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        # `datasets` leaves intermediate results beside a saved data set; they repeat it.
-        kept = [name for name in sorted(names) if not name.startswith(".") and not name.startswith("cache-")]
-        files += [Path(folder) / name for name in kept if (Path(folder) / name).is_file()]
-    return files
-
-
-def _suffix(path: Path) -> str:
-    return path.suffix.lower()
