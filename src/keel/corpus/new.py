@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from keel.answer import Answer
-from keel.corpus.formats import PLAIN
+from keel.corpus.formats import ENDINGS, PLAIN
 from keel.corpus.readers import Peek, peek
 from keel.errors import StudyError
 from keel.files import write_text
@@ -23,7 +23,7 @@ GROUPS = frozenset({
 })  # fmt: skip
 UNIQUE = frozenset({"id", "uuid", "guid", "_id"})
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
-EXAMPLE_LENGTH, EXAMPLE_READ, FIELDS_SHOWN = 60, 400, 40
+EXAMPLE_LENGTH, FIELDS_SHOWN = 60, 40
 
 TEMPLATE = """# Written by `keel new`. Next, in this folder: keel look, keel plan, keel run.
 # Seen: {seen}.
@@ -86,20 +86,21 @@ def new(folder: Path, to: Path | None) -> Answer:
                          fix="rename the folder", where=clean(train))  # fmt: skip
     write_text(path, template(seen, train))
     return Answer(
-        result={"study": str(study), "format": seen.format, "files": len(seen.found.files), "bytes": seen.bytes,
+        result={"study": str(study), "format": seen.format, "files": len(seen.files), "bytes": seen.bytes,
                 "fields": list(seen.fields), "text_field": seen.text_field},
         text=f"saw     {_seen(seen)}\nnext    cd {shlex.quote(clean(_shown(study)))} && keel look && keel plan",
-        reads=[_shown(file) for file in seen.found.files[:1]], writes=[_shown(path)], problems=seen.found.notes,
+        reads=[_shown(file) for file in seen.files[:1]], writes=[_shown(path)],
     )  # fmt: skip
 
 
 def _peek(folder: Path) -> Peek:
-    """What is there; where notes lie among the records, say how to name one of them here."""
+    """What is there; where several kinds lie together, say how to name one of them here."""
     try:
         return peek(Path.cwd(), (str(folder),))
     except StudyError as error:
-        if error.problems[0].what.startswith("plain text lies among") and folder.is_dir():
-            ending = next(kind for kind in error.problems[0].why.split(", ") if kind not in PLAIN)
+        kinds = [kind for kind in error.problems[0].why.split(", ") if kind in ENDINGS.values()]
+        if len(kinds) > 1 and folder.is_dir():
+            ending = next((kind for kind in kinds if kind not in PLAIN), kinds[0])
             pattern = f"{glob.escape(clean(str(folder)))}/**/*.{ending}"
             fix = f"name one of them: keel new {shlex.quote(pattern)}"
             raise StudyError.all([error.problems[0]._replace(fix=fix), *error.problems[1:]]) from error
@@ -110,11 +111,10 @@ def template(seen: Peek, train: str) -> str:
     """The text of study.toml for what was seen; `train` is relative to the study.
 
     Example:
-        >>> from keel.corpus.places import Found
-        >>> print(template(Peek("txt", Found([Path("a.txt")], Path()), 9, {}, None), "../texts").splitlines()[1])
+        >>> print(template(Peek("txt", [Path("a.txt")], 9, {}, None), "../texts").splitlines()[1])
         # Seen: 1 txt file, 9 B.
     """
-    usable = {name: clean(str(value)[:EXAMPLE_READ]) for name, value in seen.fields.items() if _writable(name)}
+    usable = {name: clean(value) for name, value in seen.fields.items() if _writable(name)}
     others = {name: value for name, value in usable.items() if name != seen.text_field}
     labels = [name for name in others if LABELS & set(_words(name))]
     times = [name for name, value in others.items() if TIMES & set(_words(name)) or ISO_DATE.fullmatch(value)]
@@ -166,7 +166,7 @@ def _writable(text: str) -> bool:
 
 def _seen(seen: Peek) -> str:
     field = f", text in {quote(seen.text_field)}" if seen.text_field and _writable(seen.text_field) else ""
-    count = len(seen.found.files)
+    count = len(seen.files)
     plural = "s" if count != 1 else ""
     return f"{count:,} {seen.format} file{plural}, {show_bytes(seen.bytes)}{field}"
 
@@ -177,7 +177,7 @@ def _fields(seen: Peek) -> str:
         return ""
     lines = ["# Fields of the first record:"]
     for name, value in list(seen.fields.items())[:FIELDS_SHOWN]:
-        shown = clean(str(value)[:EXAMPLE_READ])
+        shown = clean(value)
         cut = shown[:EXAMPLE_LENGTH] + ("..." if len(shown) > EXAMPLE_LENGTH else "")
         lines.append(f"#   {clean(quote(name))} = {cut}".rstrip())
     if len(seen.fields) > FIELDS_SHOWN:
