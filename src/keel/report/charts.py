@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from keel.report.bar import Bar
-from keel.report.figures import Figure, LossCompute, Record, Residuals, TrainingCurves
+from keel.report.figures import Curve, Figure, LossCompute, Record, Residuals, TrainingCurves
 from keel.report.metrics import thin
+from keel.report.placing import log_ticks, near, spread
 from keel.report.theme import mark
 from keel.report.words import percent, plural
 
@@ -45,19 +46,6 @@ def _config() -> dict[str, Any]:
         "font": "sans-serif", "background": "transparent", "aria": False, "view": {"stroke": None}, "axis": axis,
         "axisY": {"domain": False, "ticks": False}, "axisX": {"grid": False}, "text": {"fontSize": FONT_PX},
     }  # fmt: skip
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Tick values on a log axis: decades, and 3s or 2s and 5s between them where decades are few.
-
-    Example:
-        >>> log_ticks(5e11, 2e14)
-        [1000000000000.0, 10000000000000.0, 100000000000000.0]
-    """
-    span = math.log10(high / low)
-    steps = (1.0,) if span >= 2.3 else (1.0, 3.0) if span >= 1.2 else (1.0, 2.0, 5.0)
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
 
 
 def _x_log(alt: Any, title: str, flops: Sequence[float]) -> Any:
@@ -105,20 +93,20 @@ def _loss_compute(alt: Any, figure: LossCompute, width: int, height: int) -> Any
         layers += [sized] if any(dot.params for dot in figure.dots) else []
         layers.append(dots.mark_circle(color=mark("dot"), size=34, opacity=1).encode(x=x, y=y))
     for far in figure.further:
-        layers += _bar(alt, far, x, y)
-        layers += _said(alt, [(f"forecast {far.forecast_words}", "muted", "normal", -9)], far.flop, far.high, x, y)
+        layers += _bar(alt, far, x, y, width=4)
+        layers += _said(alt, [(f"target {far.forecast_words}", "muted", "normal", 17)], far.flop, far.low, x, y)
     if bar:
         layers += _forecast(alt, bar, x, y)
     layers += _key(alt, _loss_key(figure), width)
     return alt.layer(*layers)
 
 
-def _bar(alt: Any, bar: Bar, x: Any, y: Any) -> list[Any]:
+def _bar(alt: Any, bar: Bar, x: Any, y: Any, width: int = 11) -> list[Any]:
     """An interval as a bar with a tick at the forecast."""
     one = _data(alt, [bar])
     return [
-        one.mark_rule(color=mark("pale"), strokeWidth=11).encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
-        one.mark_tick(color=mark("accent"), thickness=2, width=24, orient="horizontal").encode(x=x, y=y),
+        one.mark_rule(color=mark("pale"), strokeWidth=width).encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
+        one.mark_tick(color=mark("accent"), thickness=2, width=width + 13, orient="horizontal").encode(x=x, y=y),
     ]
 
 
@@ -127,8 +115,8 @@ def _forecast(alt: Any, bar: Bar, x: Any, y: Any) -> list[Any]:
     one = _data(alt, [bar])
     layers = _bar(alt, bar, x, y)
     if bar.measured is not None:
-        shape, role = ("diamond", "accent") if bar.hit else ("cross", "warn")
-        point = one.mark_point(shape=shape, filled=True, size=85, opacity=1, color=mark(role), stroke=mark("paper"))
+        shape, role, size = ("diamond", "accent", 85) if bar.hit else ("cross", "warn", 200)
+        point = one.mark_point(shape=shape, filled=True, size=size, opacity=1, color=mark(role), stroke=mark("paper"))
         layers.append(point.encode(x=x, y=alt.Y("measured:Q")))
     low = min(bar.low, bar.measured or bar.low)
     role = "accent" if bar.hit is not False else "warn"
@@ -191,29 +179,6 @@ def _key(alt: Any, rows: Sequence[tuple[str, str]], width: int) -> list[Any]:
     return layers
 
 
-def spread(values: Sequence[float], gap: float) -> list[float]:
-    """The values, moved apart so that neighbours differ by at least `gap`; order is kept.
-
-    Example:
-        >>> spread([1.0, 1.1, 3.0], 0.5)
-        [0.8, 1.3, 3.0]
-    """
-    order = sorted(range(len(values)), key=lambda place: values[place])
-    groups: list[list[int]] = []
-    centre: list[float] = []
-    for place in order:
-        groups.append([place])
-        centre.append(values[place])
-        while len(groups) > 1 and centre[-1] - centre[-2] < gap * (len(groups[-1]) + len(groups[-2])) / 2 - 1e-12:
-            groups[-2:] = [groups[-2] + groups[-1]]
-            centre[-2:] = [sum(values[at] for at in groups[-1]) / len(groups[-1])]
-    moved = [0.0] * len(values)
-    for group, middle in zip(groups, centre):
-        for rank, at in enumerate(group):
-            moved[at] = round(middle + gap * (rank - (len(group) - 1) / 2), 9)
-    return moved
-
-
 def _training_curves(alt: Any, figure: TrainingCurves, width: int, height: int) -> Any:
     losses = [step.loss for curve in figure.curves for step in curve.steps]
     most = max(step.tokens for curve in figure.curves for step in curve.steps)
@@ -239,18 +204,21 @@ def _training_curves(alt: Any, figure: TrainingCurves, width: int, height: int) 
 
 def _curve_labels(alt: Any, figure: TrainingCurves, x: Any, y: Any, gap: float) -> list[Any]:
     """One label a size, at the end of its longest curve; none where sizes are many (the table names them all)."""
-    longest: dict[str, Any] = {}
+    longest: dict[str, Curve] = {}
     for curve in figure.curves:
         if curve.group not in longest or curve.steps[-1].tokens > longest[curve.group].steps[-1].tokens:
             longest[curve.group] = curve
     if len(longest) > 12:
         return []
-    ends = [curve.steps[-1] for curve in longest.values()]
     layers = []
-    for curve, end, loss in zip(longest.values(), ends, spread([end.loss for end in ends], gap)):
-        row = {"tokens": end.tokens, "loss": loss, "text": curve.group}
-        tone = mark("accent" if curve.held_out else "muted")
-        layers.append(_data(alt, [row]).mark_text(align="left", dx=5, color=tone).encode(x=x, y=y, text="text:N"))
+    for ends in near([(curve.steps[-1].tokens, name) for name, curve in longest.items()]):
+        curves = [longest[name] for name in ends]
+        for curve, loss in zip(curves, spread([curve.steps[-1].loss for curve in curves], gap)):
+            spot = _data(alt, [{"tokens": curve.steps[-1].tokens, "loss": loss, "text": curve.group}])
+            tone = mark("accent" if curve.held_out else "muted")
+            halo = spot.mark_text(align="left", dx=6, color=mark("paper"), stroke=mark("paper"), strokeWidth=4)
+            said = spot.mark_text(align="left", dx=6, color=tone)
+            layers += [text.encode(x=x, y=y, text="text:N") for text in (halo, said)]
     return layers
 
 
@@ -283,10 +251,10 @@ def _record(alt: Any, figure: Record, width: int, height: int) -> Any:
     names = _data(alt, rows).mark_text(align="left", dy=-9, color=mark("muted"))
     layers = [zero, bars.encode(x=alt.X("low:Q", **x), x2="high:Q", y=y)]
     layers.append(names.encode(x=alt.value(0), y=y, text="run:N"))
-    for hit, shape, role in ((True, "diamond", "accent"), (False, "cross", "warn")):
+    for hit, shape, role, size in ((True, "diamond", "accent", 80), (False, "cross", "warn", 180)):
         if those := [row for row in rows if row["hit"] is hit]:
             points = _data(alt, those).mark_point(
-                shape=shape, filled=True, size=80, opacity=1, color=mark(role), stroke=mark("paper"), yOffset=7
+                shape=shape, filled=True, size=size, opacity=1, color=mark(role), stroke=mark("paper"), yOffset=7
             )
             layers.append(points.encode(x="error:Q", y=y))
             said = _data(alt, those).mark_text(align="right", dy=-9, color=mark(role))

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from keel.report.artefacts import Artefacts
-from keel.report.bar import bar_of
+from keel.report.bar import Bar, bar_of
 from keel.report.figures import LossCompute, Record
 from keel.report.markup import bullets, code, esc, facts, folded, linked, paragraph, section, table, tag
 from keel.report.runs import Run
@@ -33,6 +33,8 @@ def how_we_know(found: Artefacts) -> str:
         if target
         else "Every finished run. Thin lines join runs of one size."
     )
+    if figure and figure.further:
+        caption += " The thin bar forecasts the target, which is not run."
     inner = shown(figure, "loss", caption)
     if target and target.forecast:
         inner += seal(target, target.forecast) + parts(target.forecast)
@@ -43,7 +45,9 @@ def seal(run: Run, forecast: Mapping[str, Any]) -> str:
     """When it was sealed, under which digest, and what it saw."""
     seen = [item for item in forecast.get("runs_seen") or () if isinstance(item, Mapping)]
     laws = [item for item in forecast.get("laws") or () if isinstance(item, Mapping)]
-    weights = ", ".join(f"{esc(law.get('name'))} {percent(number(law, 'weight'))}" for law in laws)
+    weights = ", ".join(
+        f"{esc(law.get('name'))} {percent(number(law, 'weight'))}".replace(" %", "&nbsp;%") for law in laws
+    )
     naive = forecast.get("naive")
     simple = _words(naive) if isinstance(naive, Mapping) else ""
     started = (run.execution or {}).get("started_utc")
@@ -97,7 +101,7 @@ def parts(forecast: Mapping[str, Any]) -> str:
         return ""
     total = sum(value for _, value in split) or 1.0
     rows = [
-        [esc(PARTS.get(name, (name, ""))[0]), show(value), percent(value / total),
+        [esc(PARTS.get(name, (name, ""))[0]), f"{value:.4f}", percent(value / total),
          f'<span class="track"><i style="width:{100 * value / total:.1f}%"></i></span>']
         for name, value in split
     ]  # fmt: skip
@@ -144,7 +148,7 @@ def _broken(found: Artefacts) -> list[str]:
         if run.seal == "broken"
     ]
     said += [
-        f"{tag('miss', 'bad')} {code(run.id)}: measured {esc(bar.outcome_words)}, forecast {esc(bar.forecast_words)}."
+        f"{tag('miss', 'bad')} {code(run.id)}: {_missed(bar)}."
         for run in found.scored
         if (bar := bar_of(run.id, run.forecast, run.score)) and not bar.hit
     ]
@@ -153,6 +157,10 @@ def _broken(found: Artefacts) -> list[str]:
         for name in found.changed
     ]
     return said
+
+
+def _missed(bar: Bar) -> str:
+    return f"measured {esc(bar.outcome_words.removesuffix(': miss'))}, forecast {esc(bar.forecast_words)}"
 
 
 def _refused(found: Artefacts) -> list[str]:
@@ -186,12 +194,14 @@ def _warnings(found: Artefacts) -> list[str]:
 
 
 def _outside(found: Artefacts) -> list[str]:
-    return [
-        f"{tag('outside', 'bad')} {esc(item.get('name'))} = {esc(show(item.get('value'), str(item.get('unit', ''))))}: "
-        f"{esc(item.get('outside'))} (its source covers {linked(item.get('valid') or 'no stated range')})."
-        for item in found.numbers
-        if item.get("outside")
-    ]
+    said = []
+    for item in found.numbers:
+        if item.get("outside"):
+            value = esc(show(item.get("value"), str(item.get("unit") or "")))
+            covers = f"its source covers {linked(item['valid'])}" if item.get("valid") else "no range is stated"
+            named = f"{tag('outside', 'bad')} {esc(item.get('name'))} = {value}"
+            said.append(f"{named}: {esc(item['outside'])} ({covers}).")
+    return said
 
 
 def _weights(found: Artefacts) -> list[str]:

@@ -182,12 +182,13 @@ class TrainingCurves:
 
 
 class Residual(NamedTuple):
-    """How far a run lies off the fitted law, relative to it."""
+    """How far a run lies off the fitted law, relative to it; a held-out run may be `fitted` after its forecast."""
 
     run: str
     flop: float
     error: float
     held_out: bool
+    fitted: bool
 
 
 @dataclass(frozen=True)
@@ -202,10 +203,13 @@ class Residuals:
     def from_(cls, found: Artefacts) -> Residuals | None:
         """From the fit's rows; None where there is no fit."""
         points = []
+        held_out = {run.id for run in found.runs if run.held_out}
         for row in (found.fit or {}).get("rows") or ():
             flop, value, fitted = (number(row, key) for key in ("flop", "value", "fitted"))
             if flop and value is not None and fitted:
-                points.append(Residual(clean(row.get("id")), flop, value / fitted - 1, bool(row.get("held_out"))))
+                apart = bool(row.get("held_out"))
+                late = apart or row.get("id") in held_out
+                points.append(Residual(clean(row.get("id")), flop, value / fitted - 1, late, not apart))
         return cls(tuple(sorted(points, key=lambda point: point.flop))) if points else None
 
     @property
@@ -221,8 +225,9 @@ class Residuals:
 
     def table(self) -> Table:
         """All residuals."""
+        words = {(False, True): "in the fit", (True, False): "held out", (True, True): "forecast first, then fitted"}
         rows = [
-            (point.run, show_flop(point.flop), change(point.error), "held out" if point.held_out else "in the fit")
+            (point.run, show_flop(point.flop), change(point.error), words.get((point.held_out, point.fitted), ""))
             for point in self.points
         ]
         return Table(("run", "compute", "measured / fitted - 1", "what"), tuple(rows))

@@ -11,6 +11,9 @@ from keel.report.words import number, percent, show, show_named, sig_interval
 from keel.study import flatten
 from keel.units import show_bytes, show_count, show_duration, show_usd
 
+# Not sources: the fit itself, and what the user set.
+OWN = ("fit", "yours", "", None)
+
 
 def intent(found: Artefacts) -> str:
     """What the user wants and may spend."""
@@ -54,6 +57,13 @@ def _target(item: Mapping[str, Any]) -> str:
     return "; ".join([", ".join(parts), *(str(item[name]) for name in ("warning", "why") if item.get(name))])
 
 
+def _source(item: Mapping[str, Any]) -> str:
+    """Where a number comes from; the user's own carry a mark in place of it."""
+    if item.get("yours"):
+        return ""
+    return f"source: {linked(item['source'])}" if item.get("source") else "no source"
+
+
 def _number(item: Mapping[str, Any]) -> str:
     unit = str(item.get("unit") or "")
     ends = sig_interval(number(item, "low"), number(item, "high"), "\u2013")
@@ -64,7 +74,7 @@ def _number(item: Mapping[str, Any]) -> str:
     how = [
         code(item["formula"]) if item.get("formula") else "",
         f"with {esc(inputs)}" if inputs else "",
-        f"source: {linked(item['source'])}" if item.get("source") else "no source",
+        _source(item),
         f"covers {linked(item['valid'])}" if item.get("valid") else "",
         f'<span class="bad">outside: {esc(item["outside"])}</span>' if item.get("outside") else "",
     ]
@@ -213,7 +223,9 @@ def sources(found: Artefacts) -> str:
         *(item.get("source") for item in found.laws),
         *(item.get("source") for item in found.numbers),
     ]
-    return section("Sources", bullets(linked(text) for text in dict.fromkeys(str(text) for text in cited if text)))
+    return section(
+        "Sources", bullets(linked(text) for text in dict.fromkeys(str(text) for text in cited if text not in OWN))
+    )
 
 
 def reproduce(found: Artefacts) -> str:

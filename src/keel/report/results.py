@@ -65,8 +65,11 @@ def law(found: Artefacts) -> str:
     if not found.fit:
         return ""
     figure = Residuals.from_(found)
-    caption = "Distance of each run from the fitted law. Dots were in the fit, diamonds were held out."
-    inner = "".join(_law(item) for item in found.laws)
+    caption = (
+        "Distance of each run from the fitted law. Diamonds are sizes that were held out until they were forecast."
+    )
+    inner = "".join(_law(item) for item in found.laws[:1])
+    inner += "".join(folded(_law_name(item), _law(item, headed=False)) for item in found.laws[1:])
     inner += "<h3>How well it fits</h3>" + shown(figure, "residuals", caption, 260, 260) if figure else ""
     optimum = found.fit.get("optimum")
     if isinstance(optimum, Mapping):
@@ -77,7 +80,11 @@ def law(found: Artefacts) -> str:
     return section("The law", inner)
 
 
-def _law(item: Mapping[str, Any]) -> str:
+def _law_name(item: Mapping[str, Any]) -> str:
+    return f"{item.get('name', 'law')}, weight {percent(number(item, 'weight'))}"
+
+
+def _law(item: Mapping[str, Any], headed: bool = True) -> str:
     params = item.get("params")
     rows = [
         [esc(name), show(number(value, "value")), sig_interval(number(value, "low"), number(value, "high"), "\u2013")]
@@ -94,4 +101,4 @@ def _law(item: Mapping[str, Any]) -> str:
         ("source", linked(item.get("source") or "")),
     ]
     shown_params = table(("parameter", "value", "interval"), rows, frozenset({1, 2})) if rows else ""
-    return f"<h3>{esc(item.get('name', 'law'))}</h3>" + facts(pairs) + shown_params
+    return (f"<h3>{esc(item.get('name', 'law'))}</h3>" if headed else "") + facts(pairs) + shown_params

@@ -60,6 +60,8 @@ def show(value: object, unit: str = "") -> str:
         return UNKNOWN
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return clean(", ".join(map(show, value)) + (f" {unit}" if unit else ""))
     if not isinstance(value, (int, float)):
         return clean(f"{value} {unit}".strip())
     if not math.isfinite(value):
@@ -132,7 +134,20 @@ def interval(low: float | None, high: float | None, digits: int = 3, dash: str =
 
 def sig_interval(low: float | None, high: float | None, dash: str = "-") -> str:
     """Two ends at four significant digits, for parameters of any size."""
-    return f"{low:.4g}{dash}{high:.4g}" if low is not None and high is not None else UNKNOWN
+    return f"{_four(low)}{dash}{_four(high)}" if low is not None and high is not None else UNKNOWN
+
+
+def _four(value: float) -> str:
+    """Four digits; counts from 100k on with their letter.
+
+    Example:
+        >>> _four(4613250.0), _four(0.29), _four(7480.0)
+        ('4.613M', '0.29', '7480')
+    """
+    for scale, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if 1e5 <= abs(value) < 1e15 and abs(value) >= scale:
+            return f"{value / scale:.4g}{letter}"
+    return f"{value:.4g}"
 
 
 def plural(count: int, noun: str) -> str:

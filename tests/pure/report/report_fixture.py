@@ -167,7 +167,8 @@ def numbers() -> list[dict[str, Any]]:
                  "formula": "1.79 N^-0.713 D^0.307",
                  "inputs": {"N": 203_000, "D": 1_600_000}, "source": "Step Law, arXiv:2503.04715, section 4",
                  "valid": "N 60M-1B", "outside": "N is 300x below it"},
-        blank | {"name": "train.seed", "value": 3, "yours": True},
+        blank | {"name": "train.seed", "value": 3, "yours": True, "source": "yours"},
+        blank | {"name": "clip", "value": 1.0},
         blank | {"name": "time of the ladder", "value": 412.0, "unit": "s", "formula": "sum of flop / speed",
                  "source": "https://example.org/timing?a=1&b=2"},
     ]  # fmt: skip
@@ -252,8 +253,8 @@ def fitted(done: list[tuple[str, int, int, int]]) -> dict[str, Any]:
     curve = []
     for place in range(25):
         share = place / 24
-        n, d = 14_000 * (250_000 / 14_000) ** share, 510_000 * (1_900_000 / 510_000) ** share**3
-        reach = 0.004 + 0.028 * share**2
+        n, d = 14_000 * (640_000 / 14_000) ** share, 510_000 * (5_100_000 / 510_000) ** share**2
+        reach = 0.004 + 0.04 * share**2
         middle = law(n, d)
         curve.append({"flop": FLOP_PER * n * d, "params": n, "tokens": d, "value": middle,
                       "low": middle * (1 - reach), "high": middle * (1 + reach)})  # fmt: skip
@@ -267,8 +268,8 @@ def fitted(done: list[tuple[str, int, int, int]]) -> dict[str, Any]:
                  {"name": "kaplan", "formula": "((Nc/N)^(a/b) + Dc/D)^b", "weight": 0.2, "backtest_error": 0.03,
                   "params": {"a": {"value": 0.08, "low": None, "high": None}}, "coords": ["N", "D"],
                   "source": "Kaplan et al. 2020, arXiv:2001.08361"}],
-        "forecasts": [{"params": 2_000_000, "tokens": 4e7, "flop": 4.8e14, "unit": "bits_per_byte", "value": 1.25,
-                       "low": 1.17, "high": 1.33, "level": 0.9, "distance": 2.3}],
+        "forecasts": [{"params": 640_000, "tokens": 5.1e6, "flop": 1.95e13, "unit": "bits_per_byte", "value": 1.37,
+                       "low": 1.30, "high": 1.44, "level": 0.9, "distance": 1.8}],
         "optimum": {"flop": 4.8e14, "params": 2.1e6, "tokens": 3.8e7},
         "next": {"width": 96, "tokens": 2_400_000, "why": "halves the widest part"},
     }  # fmt: skip

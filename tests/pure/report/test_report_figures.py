@@ -14,10 +14,11 @@ from report_fixture import FLOP_PER, build, law, points, wobble
 from keel.errors import StudyError
 from keel.report import artefacts
 from keel.report.bar import Bar
-from keel.report.charts import draw, log_ticks, spread
+from keel.report.charts import draw
 from keel.report.figures import Figure, LossCompute, Record, Residuals, TrainingCurves
 from keel.report.metrics import read, thin
 from keel.report.picture import picture
+from keel.report.placing import log_ticks, spread
 from keel.report.svg import inline, themed
 
 SVG = "{http://www.w3.org/2000/svg}"
