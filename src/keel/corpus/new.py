@@ -76,7 +76,7 @@ def new(folder: Path, to: Path | None) -> Answer:
         StudyError: no data there; a study is there already; the folder's name is not UTF-8.
     """
     source = Path(os.path.abspath(folder))
-    study = Path(os.path.abspath(to)) if to else Path.cwd() / f"{_name(source)}-study"
+    study = Path(os.path.abspath(to)) if to else Path.cwd() / f"{clean(_name(source)) or 'data'}-study"
     path = study / "study.toml"
     _check(source, path)
     seen = _peek(folder)
