@@ -23,7 +23,7 @@ SCALE_MEAN, SCALE_SD = math.log(0.003), 1.0  # final losses scatter by .03-1 % b
 SCALE_LEAST = math.log(1e-5)
 STEPS, SETTLED = 60, 1e-5
 NUM_STARTS = 8
-NUM_DRAWS = 256
+NUM_DRAWS, NUM_PROPOSALS, PROPOSAL_NU = 256, 4096, 6.0
 
 
 class Fits(NamedTuple):
@@ -115,17 +115,26 @@ def log_evidence(found: Fits, sd: Floats, num: int) -> float:
 
 
 def draws(law: Law, found: Fits, x: Floats, y: Floats, mean: Floats, sd: Floats) -> Floats:
-    """Posterior draws [NUM_DRAWS, p]: Laplace proposals, importance-resampled to the exact posterior (scale held).
+    """Posterior draws [NUM_DRAWS, p] of theta, the residual scale integrated out.
 
-    The Laplace cloud alone is too wide where a floor and an exponent trade off along a curved ridge.
+    Proposals from a multivariate t around the best fit, widened with the drawn scale, then importance-resampled to
+    the exact posterior. The Laplace cloud alone is too wide where a floor and an exponent trade off along a curved
+    ridge, and a scale held at its best value makes it too narrow where runs are few.
     """
-    noise = np.random.default_rng(1).standard_normal((4 * NUM_DRAWS, len(mean)))
+    rng = np.random.default_rng(1)
+    count, dim = NUM_PROPOSALS, len(mean)
+    shift = rng.standard_normal(count)
+    noise = rng.standard_normal((count, dim)) / np.sqrt(rng.chisquare(PROPOSAL_NU, count) / PROPOSAL_NU)[:, None]
+    spread = 1.5 / math.sqrt(2.0 * len(y))  # of log s: wider than its own posterior, and a little above its mode
+    scale = found.scale[0] + spread * (shift + 0.5)
+    stretch = np.exp(spread * shift)
     root = np.linalg.cholesky(np.linalg.inv(found.hessian[0]))
-    cloud = found.theta[0] + noise @ root.T
-    masks, scale = np.ones((len(cloud), len(y))), np.full(len(cloud), found.scale[0])
-    fall = objective(y - law.curve(cloud, x)[0], masks, scale, cloud, mean, sd) - found.objective[0]
-    log_weight = 0.5 * (noise**2).sum(1) - fall
+    cloud = found.theta[0] + stretch[:, None] * (noise @ root.T)
+    residual = y - law.curve(cloud, x)[0]
+    fall = objective(residual, np.ones((count, len(y))), scale, cloud, mean, sd) - found.objective[0]
+    tail = 0.5 * (PROPOSAL_NU + dim) * np.log1p((noise**2).sum(1) / PROPOSAL_NU)
+    log_weight = tail + 0.5 * shift**2 + dim * np.log(stretch) - fall
     weight = np.exp(log_weight - log_weight.max())
-    weight = np.minimum(weight, weight.mean() * math.sqrt(len(weight)))  # truncated: one draw may not carry all
+    weight = np.minimum(weight, weight.mean() * math.sqrt(count))  # truncated: one draw may not carry all
     marks = (np.arange(NUM_DRAWS) + 0.5) / NUM_DRAWS
     return np.asarray(cloud[np.searchsorted(np.cumsum(weight) / weight.sum(), marks)])
