@@ -11,7 +11,8 @@ SECONDS = {
     "s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0,
     "d": 86400.0, "day": 86400.0, "w": 604800.0, "week": 604800.0, "month": 2629800.0, "year": 31557600.0,
 }  # fmt: skip
-NUMBER = r"[+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+# A comma stands before three digits or nowhere: "1,5" is half of Europe's 1.5, and is refused rather than read as 15.
+NUMBER = r"[+-]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 
 
 def parse_count(text: str | float, where: str = "") -> float:
@@ -60,7 +61,7 @@ def show_count(value: float, unit: str = "") -> str:
         ('350M params', '1.54k', '1.2e+19 flop')
     """
     tail = f" {unit}" if unit else ""
-    if abs(value) >= 1e15:
+    if abs(value) >= 0.9995e15:
         return f"{value:.3g}{tail}"
     for scale, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= scale * 0.9995:
@@ -75,7 +76,7 @@ def show_bytes(value: float) -> str:
         >>> show_bytes(12_200_000)
         '12.2 MB'
     """
-    for scale, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+    for scale, name in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if abs(value) >= scale * 0.9995:
             return f"{value / scale:.3g} {name}"
     return f"{value:.0f} B"
