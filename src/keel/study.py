@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,12 +99,12 @@ class Budget(Table):
     @field_validator("compute", mode="before")
     @classmethod
     def _count(cls, value: Any) -> Any:
-        return parse_count(value) if isinstance(value, str) else value
+        return _quantity(parse_count, value)
 
     @field_validator("time_s", mode="before")
     @classmethod
     def _duration(cls, value: Any) -> Any:
-        return parse_duration_s(value) if isinstance(value, str) else value
+        return _quantity(parse_duration_s, value)
 
 
 class Limits(Table):
@@ -143,6 +144,15 @@ class Study(Table):
     def digest(self) -> str:
         """sha256 of what the study says (comments and order do not count)."""
         return digest(self.model_dump(mode="json", by_alias=True))
+
+
+def _quantity(read: Callable[[str], float], value: Any) -> Any:
+    """A quantity from its text; a wrong one becomes one problem among the others, not the only one."""
+    try:
+        return read(value) if isinstance(value, str) else value
+    except StudyError as error:
+        problem = error.problems[0]
+        raise ValueError(f"{problem.what}: {problem.why}; {problem.fix}") from error
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
