@@ -1,0 +1,98 @@
+"""What several test files share: a small corpus, a stated machine, the command, the shape of an error."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keel.corpus import markov
+from keel.errors import StudyError
+from keel.study import Study
+
+# A machine that does not exist, stated for tests of arithmetic only: 20 GFLOP/s a core, training at 5 GFLOP/s.
+FAKE_MACHINE: dict[str, Any] = {
+    "made_utc": "2000-01-01T00:00:00Z",
+    "cores": 2,
+    "cores_free": 2,
+    "memory_bytes": 8e9,
+    "memory_free_bytes": 6e9,
+    "disk_free_bytes": 1e11,
+    "cpu": "stated for tests",
+    "platform": "stated for tests",
+    "torch": "0",
+    "compiler": True,
+    "gemm": [
+        {"precision": precision, "threads": threads, "m": 1024, "k": 1024, "n": 1024, "flop_per_s": 2e10 * threads}
+        for precision in ("fp32", "bf16")
+        for threads in (1, 2)
+    ],
+    "steps": [
+        {
+            "width": width,
+            "vocabulary": 4096,
+            "context": 128,
+            "threads": threads,
+            "precision": {"body": "fp32", "head": "fp32"},
+            "flop_per_token": flop,
+            "tokens_per_s": 5e9 * threads / flop,
+        }
+        for width, flop in ((16, 5e5), (64, 2.5e6), (256, 2e7))
+        for threads in (1, 2)
+    ],
+    "precision": {"body": "fp32", "head": "fp32", "why": "stated for tests"},
+}
+
+
+def write_texts(folder: Path, documents: int = 40, words: int = 1300, seed: int = 1) -> Path:
+    """Text of a seeded Markov chain, about 7 bytes a word."""
+    markov.write(folder, markov.chain(400, 8, 0), documents, words, seed)
+    return folder
+
+
+def texts(number: int, words: int = 60, seed: int = 0) -> list[str]:
+    """Short unlike documents, with letters beyond ASCII, quotes, commas and line breaks in some."""
+    source = markov.chain(300, 40, seed)
+    odd = ["", ' "quoted", and a comma', "\nsecond line\n\nnew paragraph", " \u00e9\u00df\u4e2d\U0001f600", "\ttab"]
+    return [
+        " ".join(source.words[(place * 7919 + step * (place + 3)) % 300] for step in range(words))
+        + odd[place % len(odd)]
+        for place in range(number)
+    ]
+
+
+def study(train: str = "text", **tables: Any) -> Study:
+    """A study of the folder `train`."""
+    data = {"train": train} | tables.pop("data", {})
+    return Study.model_validate({"data": data, **tables})
+
+
+@contextmanager
+def study_error(*words: str, where: bool = True) -> Iterator[list[StudyError]]:
+    """The block must raise a StudyError whose problems say what, why and fix (and where), and name all `words`."""
+    seen: list[StudyError] = []
+    with pytest.raises(StudyError) as caught:
+        yield seen
+    seen.append(caught.value)
+    for problem in caught.value.problems:
+        assert problem.what
+        assert problem.why
+        assert problem.fix
+        assert problem.where or not where
+    for word in words:
+        assert word in str(caught.value)
+
+
+def keel(*arguments: str, cwd: Path, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+    """`python -m keel ...` in a process of its own, with its exit code checked."""
+    command = [sys.executable, "-m", "keel", *arguments]
+    env = os.environ | {"PYTHONPATH": str(Path(markov.__file__).parents[2])}
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, env=env)
+    assert code is None or done.returncode == code, (done.returncode, done.stdout[-2000:], done.stderr[-2000:])
+    return done
