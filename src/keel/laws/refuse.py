@@ -19,6 +19,9 @@ LEAST_RUNS, LEAST_SIZES = 5, 3
 SAME_SIZE = 0.03  # sizes within 3 % are one size
 SAME_RATIO, OFF_RATIO = 0.1, 0.2  # log tokens per param: all within 10 %; target 20 % off
 FLAT = 0.003
+# Less than 5 % of loss over the whole ladder, at under .015 per log compute (published ladders: .04 and more), is a
+# plateau: what comes after it (masked models drop within one doubling) cannot be read off it.
+PLATEAU, PLATEAU_SLOPE = 0.05, 0.015
 FAR_FACTOR, FAR_LEAST = 4.0, 1.0  # decades: four times the back-test's reach, one decade where there is none
 
 
@@ -90,6 +93,12 @@ def _flat(rows: Sequence[Row], what: str) -> Refusal | None:
             "train longer or larger runs until the loss moves, or check the loss column",
         )  # fmt: skip
     flop = np.array([float(row.flop) for row in rows])
+    fall, span = float(np.ptp(np.log(values))), float(np.ptp(np.log(flop)))
+    if fall < PLATEAU and fall < PLATEAU_SLOPE * span:
+        return Refusal(
+            what, f"a plateau: the loss moved by {100 * fall:.2g} % over {math.exp(span):.3g} x of compute",
+            f"train longer or larger runs, beyond {float(flop.max()):.2g} flop, until the loss falls steadily",
+        )  # fmt: skip
     rank = np.corrcoef(np.argsort(np.argsort(flop)), np.argsort(np.argsort(values)))[0, 1]
     if rank > 0.3:
         return Refusal(

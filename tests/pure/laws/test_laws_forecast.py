@@ -132,6 +132,14 @@ def test_a_constant_loss(rows):
     assert "constant" in refusal([r._replace(value=2.5) for r in rows]).why
 
 
+def test_a_plateau(rows):
+    """Masked models stay near the unigram loss, then drop: the plateau says nothing of the drop."""
+    flat = [r._replace(value=2.53 - 0.05 * (i / len(rows))) for i, r in enumerate(sorted(rows, key=lambda r: r.flop))]
+    found = refusal(flat)
+    assert "plateau" in found.why
+    assert "beyond" in found.fix
+
+
 def test_a_loss_that_rises(rows):
     assert "rises" in refusal([r._replace(value=10 - r.value) for r in rows]).why
 
