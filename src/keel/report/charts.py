@@ -10,12 +10,13 @@ from typing import Any
 from keel.report.bar import Bar
 from keel.report.figures import Curve, Figure, LossCompute, Record, Residuals, TrainingCurves
 from keel.report.metrics import thin
-from keel.report.placing import log_ticks, near, spread
 from keel.report.theme import mark
+from keel.report.ticks import log_ticks
 from keel.report.words import percent, plural
 
 FONT_PX = 12
 KEY_ROW_PX, KEY_LETTER_PX = 18, 6.4
+MAX_PANELS = 12
 SIGNED = "datum.value == 0 ? '0' : datum.label"
 
 
@@ -30,7 +31,7 @@ def draw(figure: Figure, width: int, height: int) -> str:
         spec = drawers[type(figure)](alt, figure, width, height).to_dict(validate=False)
     size = {"width": width, "height": height, "autosize": {"type": "fit", "contains": "padding"}, "padding": 6}
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    quiet = spec | size | {"config": _config()}
+    quiet = spec | ({} if "concat" in spec else size) | {"config": _config()}
     drawn: str = importlib.import_module("vl_convert").vegalite_to_svg(quiet, vl_version=version)
     return drawn
 
@@ -45,6 +46,7 @@ def _config() -> dict[str, Any]:
     return {
         "font": "sans-serif", "background": "transparent", "aria": False, "view": {"stroke": None}, "axis": axis,
         "axisY": {"domain": False, "ticks": False}, "axisX": {"grid": False}, "text": {"fontSize": FONT_PX},
+        "title": {"anchor": "start", "color": mark("muted"), "fontSize": FONT_PX, "fontWeight": "normal", "offset": 4},
     }  # fmt: skip
 
 
@@ -180,46 +182,36 @@ def _key(alt: Any, rows: Sequence[tuple[str, str]], width: int) -> list[Any]:
 
 
 def _training_curves(alt: Any, figure: TrainingCurves, width: int, height: int) -> Any:
-    losses = [step.loss for curve in figure.curves for step in curve.steps]
-    most = max(step.tokens for curve in figure.curves for step in curve.steps)
-    span = max(losses) - min(losses) or 1.0
-    top = max(losses) + 0.03 * span
-    low = min(losses) - 0.03 * span
-    first = min(step.tokens for curve in figure.curves for step in curve.steps)
-    domain = [max(first, most / 1e4), most]
-    axis = alt.Axis(title="training tokens", format="~s", values=log_ticks(*domain))
-    x = alt.X("tokens:Q", scale=alt.Scale(type="log", domain=domain, nice=False, clamp=True), axis=axis)
-    y = _y(alt, "loss", "training loss (nats per token)", (low, top))
-    layers = []
-    for held_out, role in ((False, "dot"), (True, "accent")):
-        rows = [
-            {"run": curve.run, "tokens": step.tokens, "loss": step.loss}
-            for curve in figure.curves if curve.held_out is held_out
-            for step in thin(curve.steps, 40 if curve.branch else 200)
-        ]  # fmt: skip
-        line = _data(alt, rows).mark_line(color=mark(role), strokeWidth=1, opacity=0.9, clip=True)
-        layers += [line.encode(x=x, y=y, detail="run:N")] if rows else []
-    return alt.layer(*layers, *_curve_labels(alt, figure, x, y, (top - low) * 17 / (height - 66)))
-
-
-def _curve_labels(alt: Any, figure: TrainingCurves, x: Any, y: Any, gap: float) -> list[Any]:
-    """One label a size, at the end of its longest curve; none where sizes are many (the table names them all)."""
-    longest: dict[str, Curve] = {}
+    """One panel a size, on common axes: a trunk with its branches; all in one panel where sizes are many."""
+    groups: dict[str, list[Curve]] = {}
     for curve in figure.curves:
-        if curve.group not in longest or curve.steps[-1].tokens > longest[curve.group].steps[-1].tokens:
-            longest[curve.group] = curve
-    if len(longest) > 12:
-        return []
-    layers = []
-    for ends in near([(curve.steps[-1].tokens, name) for name, curve in longest.items()]):
-        curves = [longest[name] for name in ends]
-        for curve, loss in zip(curves, spread([curve.steps[-1].loss for curve in curves], gap)):
-            spot = _data(alt, [{"tokens": curve.steps[-1].tokens, "loss": loss, "text": curve.group}])
-            tone = mark("accent" if curve.held_out else "muted")
-            halo = spot.mark_text(align="left", dx=6, color=mark("paper"), stroke=mark("paper"), strokeWidth=4)
-            said = spot.mark_text(align="left", dx=6, color=tone)
-            layers += [text.encode(x=x, y=y, text="text:N") for text in (halo, said)]
-    return layers
+        groups.setdefault(curve.group, []).append(curve)
+    if len(groups) > MAX_PANELS:
+        groups = {"all runs": list(figure.curves)}
+    columns = min(len(groups), 3 if width > 500 else 2)
+    panel = {"width": (width - 24 - 14 * (columns - 1)) // columns, "height": 96 if len(groups) > 1 else height}
+    losses = [step.loss for curve in figure.curves for step in curve.steps]
+    tokens = [step.tokens for curve in figure.curves for step in curve.steps]
+    x_domain = [max(min(tokens), max(tokens) / 1e4), max(tokens) * 1.05]
+    room = 0.03 * (max(losses) - min(losses) or 1.0)
+    y_domain = [min(losses) - room, max(losses) + room]
+    panels = []
+    for place, (name, curves) in enumerate(groups.items()):
+        x_axis = alt.Axis(title=None, format="~s", values=log_ticks(*x_domain), labels=place + columns >= len(groups))
+        x = alt.X("tokens:Q", scale=alt.Scale(type="log", domain=x_domain, nice=False, clamp=True), axis=x_axis)
+        y_axis = alt.Axis(title=None, tickCount=4, labels=place % columns == 0)
+        y = alt.Y("loss:Q", scale=alt.Scale(domain=y_domain, zero=False, nice=False), axis=y_axis)
+        lines = [_line(alt, curve, x, y) for curve in curves]
+        panels.append(alt.layer(*lines, title=name, **panel))
+    return alt.concat(*panels, columns=columns, spacing=14)
+
+
+def _line(alt: Any, curve: Curve, x: Any, y: Any) -> Any:
+    """A branch is short: fewer points say as much."""
+    steps = thin(curve.steps, 40 if curve.branch else 200)
+    rows = [{"tokens": step.tokens, "loss": step.loss} for step in steps]
+    line = _data(alt, rows).mark_line(color=mark("accent" if curve.held_out else "dot"), strokeWidth=1.1, clip=True)
+    return line.encode(x=x, y=y)
 
 
 def _residuals(alt: Any, figure: Residuals, width: int, height: int) -> Any:

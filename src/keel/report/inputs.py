@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keel.report.artefacts import Artefacts
-from keel.report.markup import bullets, code, esc, facts, linked, section, table, tag
-from keel.report.words import number, percent, show, show_named, sig_interval
+from keel.report.markup import bullets, code, esc, facts, folded, linked, paragraph, section, table, tag
+from keel.report.words import number, percent, plural, show, show_named, sig_interval
 from keel.study import flatten
 from keel.units import show_bytes, show_count, show_duration, show_usd
 
@@ -26,14 +26,14 @@ def intent(found: Artefacts) -> str:
         f"{budget.people_days:g} days of people" if budget.people_days is not None else "",
         f"deadline {budget.deadline}" if budget.deadline else "",
     ]
-    yours = [f"{code(name)} = {esc(value)}" for name, value in study.overrides.items()]
+    yours = [f"{code(name)} = {esc(show(value))}" for name, value in study.overrides.items()]
     return section("The study", facts([
         ("data", ", ".join(code(pattern) for pattern in study.data.patterns)),
         ("use cases", ", ".join(uses)),
         ("budget", esc(", ".join(part for part in spend if part))),
         ("licence", esc(study.limits.licence)),
         ("start from", esc(study.start.start_from)),
-        ("set by you", ", ".join(yours)),
+        ("set by you", "<br>".join(yours)),
     ]))  # fmt: skip
 
 
@@ -158,18 +158,15 @@ def _tokens(tree: Mapping[str, Any]) -> str:
     return table(("vocabulary", "bytes per token", "training tokens"), rows, frozenset({1, 2})) if rows else ""
 
 
-def _files(tree: Mapping[str, Any], most: int = 20) -> str:
+def _files(tree: Mapping[str, Any], most: int = 100) -> str:
     files = [item for item in tree.get("files") or () if isinstance(item, Mapping)]
     rows = [
         [code(item.get("path")), show(item.get("bytes"), "bytes"), code(str(item.get("sha256"))[:16])]
         for item in files[:most]
     ]
-    rest = (
-        f'<p class="muted">and {len(files) - most} more files, all in evidence/corpus.json</p>'
-        if len(files) > most
-        else ""
-    )
-    return table(("file", "bytes", "sha256 begins"), rows, frozenset({1})) + rest if rows else ""
+    more = f"and {len(files) - most} more, all in evidence/corpus.json" if len(files) > most else ""
+    listed = table(("file", "bytes", "sha256 begins"), rows, frozenset({1})) + paragraph(more, "muted")
+    return folded(f"The {plural(len(files), 'file')}", listed) if rows else ""
 
 
 def machine(found: Artefacts) -> str:

@@ -33,7 +33,7 @@ def report(study_folder: Path) -> Answer:
     missing = [missing._asdict() for missing in found.missing]
     text = "\n".join(
         [said, *further_words(found), *(f"{item['what']}: {item['verb']}" for item in missing),
-         f"wrote report.html ({show_bytes(len(page))})"]
+         f"report.html: one page, {show_bytes(len(page))}"]
     )  # fmt: skip
     result = {"answer": said, "bytes": len(page), "missing": missing}
     return Answer(result=result, text=text, reads=list(found.reads), writes=["report.html"])

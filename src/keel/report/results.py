@@ -24,7 +24,10 @@ def runs(found: Artefacts) -> str:
     rows = [_row(run) for run in found.runs]
     header = ("run", "state", "bits per byte", "forecast", "params", "tokens", "compute", "time")
     body = table(header, rows, frozenset({2, 4, 5, 6, 7}), lambda place: found.runs[place].held_out)
-    caption = "At most 200 points a run, each the mean of its neighbours. Held-out sizes are in the accent colour."
+    caption = (
+        "Training loss in nats per token against training tokens, a panel a size, held-out sizes in the accent colour. "
+        "Where a branch leaves its trunk, the learning rate falls. At most 200 points a run, each a mean of neighbours."
+    )
     curves = shown(TrainingCurves.from_(found), "curves", caption)
     said = paragraph(esc(totals_words(totals(found))), "muted")
     return section("The runs", said, body, "<h3>How training went</h3>" if curves else "", curves, _taught(found))
@@ -69,7 +72,7 @@ def law(found: Artefacts) -> str:
         "Distance of each run from the fitted law. Diamonds are sizes that were held out until they were forecast."
     )
     inner = "".join(_law(item) for item in found.laws[:1])
-    inner += "".join(folded(_law_name(item), _law(item, headed=False)) for item in found.laws[1:])
+    inner += "".join(folded(_law_name(item), _law(item, headed=False), "law") for item in found.laws[1:])
     inner += "<h3>How well it fits</h3>" + shown(figure, "residuals", caption, 260, 260) if figure else ""
     optimum = found.fit.get("optimum")
     if isinstance(optimum, Mapping):

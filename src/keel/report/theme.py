@@ -127,8 +127,9 @@ figure,tr,.numbers li{break-inside:avoid}
 .scroll{overflow:visible}
 figure .wide{display:block}
 figure .narrow{display:none}
-details::details-content{content-visibility:visible;display:block;block-size:auto}
-details.data{display:none}
+details{display:none}
+details[open],details.law{display:block}
+details.law::details-content{content-visibility:visible;display:block;block-size:auto}
 a{color:inherit}
 }
 """
