@@ -8,8 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-THRESHOLD, PERMUTATIONS, SHINGLE_WORDS, MOST_SHINGLES = 0.8, 64, 5, 20_000
-METHOD = "exact: sha256 of case-folded words; near: MinHash of 5-word shingles, 64 permutations, Jaccard >= .8 (datasketch)"
+THRESHOLD, PERMUTATIONS, SHINGLE, MOST_SHINGLES = 0.8, 64, 5, 20_000
+# Scripts without spaces have "words" longer than this; their shingles are of characters.
+LONGEST_WORDS = 20
+METHOD = (
+    "exact: sha256 of the case-folded words; near: MinHash (datasketch, 64 permutations, Jaccard >= .8) of shingles of "
+    "5 words, of 5 characters where words are not spaced, the 20,000 smallest hashes of a document"
+)
 
 
 class Clusters(NamedTuple):
@@ -29,6 +34,7 @@ def find(texts: Sequence[str]) -> Clusters:
 
     parents = list(range(len(texts)))
     first: dict[bytes, int] = {}
+    hashes: dict[str, int] = {}
     index = MinHashLSH(threshold=THRESHOLD, num_perm=PERMUTATIONS)
     exact = 0
     for number, text in enumerate(texts):
@@ -40,7 +46,8 @@ def find(texts: Sequence[str]) -> Clusters:
             continue
         first[digest] = number
         sketch = MinHash(num_perm=PERMUTATIONS, hashfunc=int)
-        sketch.update_batch(_shingles(words))
+        spaced = len(text) <= LONGEST_WORDS * max(1, len(words))
+        sketch.update_batch(_shingles(_hashes(words, hashes) if spaced else _codes("".join(words))))
         for other in index.query(sketch):
             _join(parents, number, other)
         index.insert(number, sketch)
@@ -51,16 +58,28 @@ def find(texts: Sequence[str]) -> Clusters:
     return Clusters(alike, exact, sum(len(group) - 1 for group in alike) - exact)
 
 
-def _shingles(words: list[str]) -> list[int]:
-    """32-bit hashes of word windows; long texts are thinned evenly to 20,000 windows."""
-    hashes = np.array([int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest(), "little") for word in words] or [0],
-                      dtype=np.uint64)  # fmt: skip
-    size = min(SHINGLE_WORDS, len(hashes))
+def _hashes(words: list[str], known: dict[str, int]) -> np.ndarray:
+    """32-bit hashes of words, shape (words,); `known` saves hashing a word twice."""
+    for word in set(words) - known.keys():
+        known[word] = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest(), "little")
+    return np.array([known[word] for word in words] or [0], dtype=np.uint64)
+
+
+def _codes(text: str) -> np.ndarray:
+    """Code points, shape (characters,)."""
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4").astype(np.uint64)
+
+
+def _shingles(hashes: np.ndarray) -> list[int]:
+    """32-bit hashes of windows of 5; of a long text the smallest 20,000.
+
+    The smallest hashes of a set are a fair sample of it, and the same sample in an alike set.
+    """
+    size = min(SHINGLE, len(hashes))
     mixed = np.zeros(len(hashes) - size + 1, dtype=np.uint64)
     for shift in range(size):
         mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + hashes[shift : shift + len(mixed)]
     mixed = np.unique(mixed >> np.uint64(32))
-    # The smallest hashes of a set are a fair sample of it, and the same sample in an alike set.
     return [int(value) for value in mixed[:MOST_SHINGLES]]
 
 

@@ -40,8 +40,8 @@ def look(folder: Path, study: Study) -> Answer:
     _write(evidence / "corpus.json", CORPUS, corpus)
     _write(evidence / "machine.json", MACHINE, computer)
     return Answer(
-        result={"corpus": corpus, "machine": computer}, text=show(corpus, computer), numbers=_numbers(corpus),
-        problems=[Problem(**problem) for problem in corpus["problems"]],
+        result={"corpus": corpus, "machine": computer}, text=show(corpus, computer), numbers=_numbers(corpus, computer),
+        problems=[Problem(**problem) for problem in [*corpus["problems"], *computer.get("problems", [])]],
         reads=[item["path"] for item in corpus["files"]][:20],
         writes=["evidence/corpus.json", "evidence/machine.json", "evidence/tokenizer.json"],
     )  # fmt: skip
@@ -70,60 +70,99 @@ def measure_corpus(source: Source, study: Study) -> tuple[dict[str, Any], str]:
     """
     by = "time" if study.data.time else "group" if study.data.group else "document"
     seen = survey(source, by)
-    if seen.documents == 1 and by == "document":
+    if by == "document" and seen.units.distinct() == 1:
         by = "piece"
         seen = survey(source, by)
-        source.problems.append(Problem("the corpus is one document", "it was cut into pieces of about 8 KiB to hold some out",
-                                       "nothing to do, or bring more documents", source.name(source.files[0])))  # fmt: skip
+        source.problems.append(
+            Problem("the corpus is one document", "pieces of about 8 KiB of it are held out",
+                    "nothing to do, or bring more documents", source.name(source.files[0]))
+        )  # fmt: skip
     if seen.documents == 0:
         raise StudyError("the corpus holds no text", why=f"{len(source.files)} files, {source.empty} empty documents",
                          fix="check [data] train and [data] text", where="study.toml")  # fmt: skip
     alike, moved, across = _alike(seen, by)
-    divided = split.choose(seen.items, by, moved)
+    divided = split.choose(seen.units, by, moved, seen.scale)
+    divided |= _sides(seen, divided)
     rows, tokenizer_json, trained_bytes, notes = _tokens(seen, divided, study)
-    parts = _sides(seen, divided)
-    files = [{"path": source.name(path), "bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in source.files]
-    if source.empty:
-        notes.append(Problem(f"{source.empty} documents are empty", "they hold only white space", "they are left out", ""))
-    sampled = None if seen.keep == 1.0 and seen.files_read == len(source.files) else {
-        "documents": len(seen.sample), "of_bytes": seen.bytes, "files_read": seen.files_read, "files": len(source.files),
-        "why": "duplicates, languages and tokens are measured on a fair sample of at most 64 MB and 20,000 documents",
-    }  # fmt: skip
+    files = _files(source)
     corpus = {
         "made_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "keel": __version__,
         "data": {"patterns": list(study.data.patterns), "format": source.format, "text_field": source.text_field,
                  "group_field": study.data.group, "time_field": study.data.time, "encoding": study.data.encoding},
-        "files": files, "data_sha256": digest(sorted((item["path"], item["sha256"]) for item in files)),
-        **totals(seen, source), "sampled": sampled,
-        "length_bytes": {name: int(np.quantile(seen.lengths, q)) for name, q in
-                         (("p5", 0.05), ("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p95", 0.95), ("max", 1.0))},
-        "languages": languages.shares([document.text for document in seen.sample]), "languages_method": languages.METHOD,
-        "duplicates": duplicates.report(alike, across, len(seen.sample), seen.documents),
-        "split": divided | parts,
+        "files": files, "data_sha256": _data_digest(source, files),
+        **totals(seen), "sampled": _sampled(seen, source), "length_bytes": _quantiles(seen),
+        "languages": languages.shares([document.text for document in seen.sample]),
+        "languages_method": languages.METHOD,
+        "duplicates": duplicates.report(alike, across, len(seen.sample), seen.documents), "split": divided,
         "tokenizer": {"file": "evidence/tokenizer.json", "sha256": sha256_bytes(tokenizer_json.encode()),
                       "vocabulary": rows[-1]["vocabulary"], "trained_on_bytes": trained_bytes},
-        "tokens": rows, "problems": [problem._asdict() for problem in [*source.problems, *notes]],
+        "tokens": rows,
+        "problems": [note._asdict() for note in [*source.problems, *_empty(source), *_across(by, across), *notes]],
     }  # fmt: skip
     return corpus, tokenizer_json
+
+
+def _empty(source: Source) -> list[Problem]:
+    if not source.empty:
+        return []
+    return [
+        Problem(f"{source.empty} documents are empty", "they hold no text, or only white space", "they are left out")
+    ]
+
+
+def _across(by: str, across: int) -> list[Problem]:
+    """Only a split by time cannot keep repeats on one side."""
+    if by != "time" or not across:
+        return []
+    return [Problem(f"{across} groups of alike documents cross the split", "a split by time keeps its date",
+                    "expect the held-out loss to be too low; remove the repeats from the data")]  # fmt: skip
+
+
+def _files(source: Source) -> list[dict[str, Any]]:
+    """Path, bytes and sha256 of every file."""
+    progress, done, found = Progress("checksums", source.bytes), 0, []
+    for path in source.files:
+        size = path.stat().st_size
+        found.append({"path": source.name(path), "bytes": size, "sha256": sha256_file(path)})
+        done += size
+        progress.update(done)
+    return found
+
+
+def _data_digest(source: Source, files: list[dict[str, Any]]) -> str:
+    """What the data is, wherever it lies: paths count from the data's own folder."""
+    keys = (source.found.key(path) for path in source.files)
+    return digest(sorted((key, item["sha256"]) for key, item in zip(keys, files)))
+
+
+def _sampled(seen: Survey, source: Source) -> dict[str, Any] | None:
+    if seen.keep == 1.0 and len(seen.per_file) == len(source.files):
+        return None
+    return {
+        "documents": len(seen.sample), "of_bytes": seen.bytes,
+        "files_read": len(seen.per_file), "files": len(source.files),
+        "why": "duplicates, languages and tokens are measured on a fair sample of at most 64 MB and 20,000 documents",
+    }  # fmt: skip
+
+
+def _quantiles(seen: Survey) -> dict[str, int]:
+    levels = (("p5", 0.05), ("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p95", 0.95), ("max", 1.0))
+    values = np.quantile(np.asarray(seen.units.sizes), [level for _, level in levels])
+    return {name: int(value) for (name, _), value in zip(levels, values)}
 
 
 def _alike(seen: Survey, by: str) -> tuple[duplicates.Clusters, dict[str, str], int]:
     """Clusters of alike documents; which units move so that none straddles the split; how many would have."""
     clusters = duplicates.find([document.text for document in seen.sample])
-    if by == "time":
+    if not clusters.near or seen.units.distinct() < 2:
         return clusters, {}, 0
-    moved: dict[str, str] = {}
-    for cluster in clusters.near:
-        keys = sorted({split.key_hash(split.split_key(seen.sample[number])) for number in cluster})
-        canonical = min(moved.get(key, key) for key in keys)
-        targets = {moved.get(key, key) for key in keys}
-        moved = {key: canonical if target in targets else target for key, target in moved.items()}
-        moved |= {key: canonical for key in keys if key != canonical}
-    plain = split.choose(seen.items, by, {}) if len({item.key for item in seen.items}) > 1 else None
-    across = 0
-    for cluster in clusters.near if plain else ():
-        across += len({split.is_heldout(plain or {}, seen.sample[number]) for number in cluster}) > 1
-    return clusters, moved, across
+    plain = split.choose(seen.units, by, {}, seen.scale)
+    sides = [{split.is_heldout(plain, seen.sample[number]) for number in cluster} for cluster in clusters.near]
+    across = sum(len(side) > 1 for side in sides)
+    if by == "time":
+        return clusters, {}, across
+    keys = ((split.key_hash(split.split_key(seen.sample[number])) for number in cluster) for cluster in clusters.near)
+    return clusters, split.together(keys), across
 
 
 def _tokens(
@@ -134,19 +173,20 @@ def _tokens(
     if not texts:
         raise StudyError("no text is left to train on", why="the sample holds only held-out documents",
                          fix="bring more documents", where="[data]")  # fmt: skip
-    wanted = study.overrides.get("tokenizer.vocabulary")
-    size = max(int(wanted), 260) if isinstance(wanted, int) else tokenizer.largest_vocabulary(seen.bytes)
+    size = tokenizer.wanted_vocabulary(study.overrides, seen.bytes * seen.scale)
     progress = Progress("tokenizer", 1.0)
     learning, rest, used = _shares(texts)
     trained = tokenizer.train(learning, size)
-    progress.close(f"{used:,} bytes, vocabulary {size}")
+    rows = tokenizer.measure(trained, rest or learning, divided["train_bytes"])
+    progress.close(f"{used:,} bytes, vocabulary {rows[-1]['vocabulary']}")
     notes = []
     if not rest:
-        rest = learning
-        notes.append(Problem("tokens were measured on the text that trained the tokenizer", "there is one document of it",
-                             "expect slightly more tokens than stated", ""))  # fmt: skip
-    train_bytes = _sides(seen, divided)["train_bytes"]
-    return tokenizer.measure(trained, rest, train_bytes), trained, used, notes
+        notes.append(Problem("tokens were measured on the text that trained the tokenizer",
+                             "there is one document of it", "expect slightly more tokens than stated"))  # fmt: skip
+    if rows[-1]["vocabulary"] < size:
+        notes.append(Problem(f"the tokenizer has {rows[-1]['vocabulary']} entries, not {size}",
+                             "the text holds no more pairs to merge", "nothing to do, or bring more text"))  # fmt: skip
+    return rows, trained, used, notes
 
 
 def _shares(texts: list[str]) -> tuple[list[str], list[str], int]:
@@ -164,29 +204,29 @@ def _shares(texts: list[str]) -> tuple[list[str], list[str], int]:
 
 
 def _sides(seen: Survey, divided: Mapping[str, Any]) -> dict[str, int]:
-    """Documents and bytes on either side, over the documents that were read."""
-    held = documents = 0
-    for item in seen.items:
-        if divided["by"] == "time":
-            out = (item.time or "") >= divided["threshold"]
-        else:
-            hashed = split.key_hash(item.key)
-            out = split.place(divided["moved"].get(hashed, hashed)) < divided["threshold"]
-        held, documents = held + out * item.bytes, documents + out
-    return {"heldout_documents": documents, "heldout_bytes": held, "train_documents": seen.documents - documents,
-            "train_bytes": seen.bytes - held}  # fmt: skip
+    """Documents and bytes on either side; scaled up from what was read where that was not all."""
+    held = split.mask(seen.units, divided)
+    sizes = np.asarray(seen.units.sizes)
+    sides = {"heldout_documents": held.sum(), "heldout_bytes": sizes[held].sum(),
+             "train_documents": (~held).sum(), "train_bytes": sizes[~held].sum()}  # fmt: skip
+    return {name: round(float(value) * seen.scale) for name, value in sides.items()}
 
 
-def _numbers(corpus: Mapping[str, Any]) -> list[Number]:
+def _numbers(corpus: Mapping[str, Any], computer: Mapping[str, Any]) -> list[Number]:
     counts = [
-        Number(name, corpus[name]["value"], low=corpus[name]["low"], high=corpus[name]["high"], source=corpus[name]["how"])
+        Number(name, corpus[name]["value"], low=corpus[name]["low"], high=corpus[name]["high"],
+               source=f"{corpus[name]['how']} by keel look")
         for name in ("documents", "bytes", "characters", "words")
-    ]
-    return counts + [
-        Number(f"tokens at vocabulary {row['vocabulary']}", row["train_tokens"], "tokens", row["train_tokens_low"],
-               row["train_tokens_high"], "training bytes / bytes per token", {"bytes_per_token": row["bytes_per_token"]},
-               "measured by the tokenizer on documents it was not trained on") for row in corpus["tokens"]
     ]  # fmt: skip
+    tokens = [
+        Number(f"tokens at vocabulary {row['vocabulary']}", row["train_tokens"], "tokens", row["train_tokens_low"],
+               row["train_tokens_high"], "train_bytes / bytes_per_token",
+               {"train_bytes": corpus["split"]["train_bytes"], "bytes_per_token": row["bytes_per_token"]},
+               "the tokenizer on documents it was not trained on; 95 % by resampling documents")
+        for row in corpus["tokens"]
+    ]  # fmt: skip
+    names = (("cores_free", "cores"), ("memory_free_bytes", "bytes"), ("disk_free_bytes", "bytes"))
+    return counts + tokens + [Number(name, computer[name], unit, source="the system, now") for name, unit in names]
 
 
 def show(corpus: Mapping[str, Any], computer: Mapping[str, Any]) -> str:
@@ -203,17 +243,22 @@ def show(corpus: Mapping[str, Any], computer: Mapping[str, Any]) -> str:
         f"documents; {alike['across_split']} groups would have crossed the split",
         f"held out   {sides['heldout_documents']} documents, {show_bytes(sides['heldout_bytes'])}, by {sides['by']}",
     ]
-    lines += [f"tokens     {show_count(row['train_tokens'])} ({show_count(row['train_tokens_low'])}-"
-              f"{show_count(row['train_tokens_high'])}) at vocabulary {row['vocabulary']}: {row['bytes_per_token']:.2f} bytes each"
-              for row in corpus["tokens"]]  # fmt: skip
-    peaks = ", ".join(f"{row['precision']} x{row['threads']} {row['flop_per_s'] / 1e9:.0f}" for row in computer["gemm"]
-                      if row["m"] == row["n"])  # fmt: skip
     lines += [
-        f"machine    {computer['cores_free']} of {computer['cores']} cores free, {show_bytes(computer['memory_free_bytes'])} "
-        f"of memory free, disk {show_bytes(computer['disk_free_bytes'])}",
-        f"GEMM       {peaks} GFLOP/s",
-        f"precision  body {computer['precision']['body']}, head {computer['precision']['head']}: {computer['precision']['why']}",
+        f"tokens     {show_count(row['train_tokens'])} ({show_count(row['train_tokens_low'])}-"
+        f"{show_count(row['train_tokens_high'])}) at vocabulary {row['vocabulary']}: "
+        f"{row['bytes_per_token']:.2f} bytes each"
+        for row in corpus["tokens"]
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_show_machine(computer)])
 
 
+def _show_machine(computer: Mapping[str, Any]) -> list[str]:
+    square = [row for row in computer["gemm"] if row["m"] == row["n"]]
+    peaks = ", ".join(f"{row['precision']} x{row['threads']} {row['flop_per_s'] / 1e9:.0f}" for row in square)
+    chosen = computer["precision"]
+    return [
+        f"machine    {computer['cores_free']} of {computer['cores']} cores free, "
+        f"{show_bytes(computer['memory_free_bytes'])} of memory free, disk {show_bytes(computer['disk_free_bytes'])}",
+        f"GEMM       {peaks} GFLOP/s",
+        f"precision  body {chosen['body']}, head {chosen['head']}: {chosen['why']}",
+    ]

@@ -23,7 +23,7 @@ class Chain(NamedTuple):
         share = np.full(len(self.words), 1.0 / len(self.words))
         for _ in range(500):
             share = share @ self.transitions
-        return share / share.sum()
+        return np.asarray(share / share.sum())
 
     def bits_per_byte(self) -> float:
         """Entropy rate over mean length: sum_i s_i H(P_i) / sum_i s_i (len(w_i) + 1), a space after each word.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from tokenizers import Tokenizer
 
 from keel.corpus.readers import Document, Source
 from keel.corpus.split import is_heldout
-from keel.corpus.survey import units
-from keel.corpus.tokenizer import truncate
+from keel.corpus.survey import units_of
+from keel.corpus.tokenizer import SEPARATOR_ID, load, truncate
 from keel.errors import StudyError
 from keel.files import digest, read_json, replacing, sha256_file, write_bytes, write_json, write_text
 from keel.progress import Progress
@@ -20,7 +21,6 @@ from keel.progress import Progress
 SCHEMA = "keel.shards/1"
 SHARD_BYTES = 64 << 20
 BATCH_BYTES = 4 << 20
-SEPARATOR_ID = 0
 
 
 class Shards:
@@ -40,6 +40,7 @@ class Shards:
 
     def window(self, start: int, length: int) -> np.ndarray:
         """Tokens start ... start + length - 1 of the training stream, shape (length,)."""
+        assert start in range(self.num_tokens - length + 1), "a window beyond the training stream"
         first = int(np.searchsorted(self.ends, start, side="right"))
         begin = start - (int(self.ends[first - 1]) if first else 0)
         found = self.parts[first][begin : begin + length]
@@ -50,7 +51,8 @@ class Shards:
 
     def token_counts(self) -> np.ndarray:
         """How often each token stands in the training stream, shape (vocabulary,)."""
-        return np.sum([np.bincount(part, minlength=self.vocabulary) for part in self.parts], axis=0)
+        counts = [np.bincount(part, minlength=self.vocabulary) for part in self.parts]
+        return np.asarray(np.sum(counts, axis=0))
 
 
 def open_shards(folder: Path) -> Shards:
@@ -101,8 +103,10 @@ def _check_files(source: Source, corpus: Mapping[str, Any]) -> None:
     found = {source.name(path): sha256_file(path) for path in source.files}
     changed = sorted(name for name in known.keys() | found.keys() if known.get(name) != found.get(name))
     if changed:
-        raise StudyError("the corpus has changed since `keel look`", why=f"{len(changed)} files differ: {', '.join(changed[:5])}",
-                         fix="run `keel look` and `keel plan` again: finished runs keep their identity", where="[data]")  # fmt: skip
+        raise StudyError(
+            "the corpus has changed since `keel look`", why=f"{len(changed)} files differ: {', '.join(changed[:5])}",
+            fix="run `keel look` and `keel plan` again: finished runs keep their identity", where="[data]",
+        )  # fmt: skip
 
 
 def write(
@@ -110,14 +114,19 @@ def write(
     identity: Mapping[str, Any],
 ) -> None:  # fmt: skip
     """Tokenise; the index comes last, so that shards without one are made again."""
-    for leftover in folder.glob("*") if folder.exists() else ():
-        leftover.unlink()
-    tokenizer = Tokenizer.from_str(tokenizer_json)
+    if folder.exists():
+        shutil.rmtree(folder)  # shards without an index: another run was killed over them
+    tokenizer = load(tokenizer_json)
     dtype = np.dtype("<u2") if tokenizer.get_vocab_size() <= 1 << 16 else np.dtype("<u4")
     write_text(folder / "tokenizer.json", tokenizer_json)
     heldout: list[Document] = []
-    train = _write_train(folder, _train_documents(source, corpus["split"], heldout, heldout_max_bytes), tokenizer, dtype,
-                         float(corpus["split"]["train_bytes"]))  # fmt: skip
+    documents = _train_documents(source, corpus["split"], heldout, heldout_max_bytes)
+    train = _write_train(folder, documents, tokenizer, dtype, float(corpus["split"]["train_bytes"]))
+    if not train or not heldout:
+        raise StudyError(
+            "nothing to train on" if heldout else "nothing is held out", why="all documents are on one side",
+            fix="run `keel look` again, or bring more documents", where=str(source.root),
+        )  # fmt: skip
     held_tokens = np.concatenate([_encode(tokenizer, [document.text]) for document in heldout]).astype(dtype)
     write_bytes(folder / "heldout.bin", held_tokens.tobytes())
     write_json(folder / "index.json", SCHEMA, {
@@ -138,7 +147,7 @@ def _train_documents(
 ) -> Iterator[Document]:
     """Training documents in order; held-out ones are put aside until there are enough, whole documents only."""
     kept = 0
-    for document in units(source, split["by"]):
+    for document in units_of(source, split["by"]):
         if not is_heldout(split, document):
             yield document
         elif kept < heldout_max_bytes:
@@ -156,7 +165,8 @@ def _write_train(
     folder: Path, documents: Iterator[Document], tokenizer: Tokenizer, dtype: np.dtype[Any], total_bytes: float
 ) -> list[dict[str, Any]]:
     """All training shards; a shard is closed when it passes 64 MiB."""
-    entries, batches = [], _batches(documents)
+    entries: list[dict[str, Any]] = []
+    batches = _batches(documents)
     progress, done, more = Progress("tokenise", total_bytes), 0.0, next(batches, None)
     while more is not None:
         path, tokens, size = folder / f"train-{len(entries):05d}.bin", 0, 0
@@ -185,4 +195,3 @@ def _batches(documents: Iterator[Document]) -> Iterator[list[str]]:
             batch, size = [], 0
     if batch:
         yield batch
-

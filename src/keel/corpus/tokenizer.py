@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from keel.errors import StudyError
+
 SEPARATOR = "<|end|>"
+SEPARATOR_ID = 0
 SAMPLE_BYTES = 4_000_000
 VOCABULARIES = (512, 1024, 2048, 4096, 8192, 16384, 32768)
+# The separator and the 256 bytes.
+SMALLEST = 257
+BYTES_PER_ENTRY = 600
+RESAMPLES = 400
 
 
 def largest_vocabulary(num_bytes: float) -> int:
@@ -21,7 +29,20 @@ def largest_vocabulary(num_bytes: float) -> int:
         >>> largest_vocabulary(12e6), largest_vocabulary(1e9)
         (16384, 32768)
     """
-    return max([size for size in VOCABULARIES if size <= num_bytes / 600] or [VOCABULARIES[0]])
+    return max([size for size in VOCABULARIES if size <= num_bytes / BYTES_PER_ENTRY] or [VOCABULARIES[0]])
+
+
+def wanted_vocabulary(overrides: Mapping[str, Any], num_bytes: float) -> int:
+    """The size to train: the user's, else by the corpus.
+
+    Raises:
+        StudyError: the user's is not a whole number that holds at least the bytes and the separator.
+    """
+    wanted = overrides.get("tokenizer.vocabulary", largest_vocabulary(num_bytes))
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < SMALLEST:
+        raise StudyError("'tokenizer.vocabulary' is wrong", why=f"found {wanted!r}", where="[set]",
+                         fix=f"write a whole number of at least {SMALLEST}: 256 bytes and the separator")  # fmt: skip
+    return wanted
 
 
 def train(texts: Iterable[str], vocabulary: int) -> str:
@@ -43,12 +64,27 @@ def train(texts: Iterable[str], vocabulary: int) -> str:
     return text
 
 
+def load(tokenizer_json: str) -> Tokenizer:
+    """The tokenizer, set so that "<|end|>" within a text is text: only we may put the separator."""
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
 def truncate(tokenizer_json: str, vocabulary: int) -> str:
-    """The same BPE with fewer merges: exactly what training at the smaller size gives."""
+    """The same BPE with fewer merges: exactly what training at the smaller size gives.
+
+    Training ends with the merge that gives the last entry. Two merges may give one token ("aaa"), so the cut is by
+    place among the merges, not by which tokens are known.
+    """
     tree = json.loads(tokenizer_json)
-    tree["model"]["vocab"] = {token: index for token, index in tree["model"]["vocab"].items() if index < vocabulary}
-    kept = tree["model"]["vocab"]
-    tree["model"]["merges"] = [pair for pair in tree["model"]["merges"] if "".join(pair) in kept]
+    model = tree["model"]
+    if vocabulary >= len(model["vocab"]):
+        return tokenizer_json
+    model["vocab"] = {token: index for token, index in model["vocab"].items() if index < vocabulary}
+    made = ["".join(pair) for pair in model["merges"]]
+    last = next((token for token, index in model["vocab"].items() if index == vocabulary - 1), "")
+    model["merges"] = model["merges"][: made.index(last) + 1 if last in made else 0]
     return json.dumps(tree, ensure_ascii=False, indent=2)
 
 
@@ -62,13 +98,13 @@ def measure(tokenizer_json: str, texts: Sequence[str], train_bytes: float) -> li
 
     bytes_per_token = sum bytes / sum tokens (a ratio of sums); train_tokens = train_bytes / bytes_per_token.
     """
-    trained = len(json.loads(tokenizer_json)["model"]["vocab"])
+    model = json.loads(tokenizer_json)["model"]
     sizes = np.array([len(text.encode()) for text in texts], dtype=np.float64)
-    picks = np.random.Generator(np.random.Philox(key=[0, 0])).integers(0, len(texts), (400, len(texts)))
+    counts = _counts(tokenizer_json, texts, len(model["vocab"]))
+    picks = np.random.Generator(np.random.Philox(key=[0, 0])).integers(0, len(texts), (RESAMPLES, len(texts)))
     rows = []
-    for vocabulary in sizes_up_to(trained):
-        encoded = Tokenizer.from_str(truncate(tokenizer_json, vocabulary)).encode_batch(list(texts), add_special_tokens=False)
-        tokens = np.array([len(item.ids) for item in encoded], dtype=np.float64)
+    for vocabulary in sizes_up_to(len(model["vocab"])):
+        tokens = (counts @ lengths(model, vocabulary)).astype(np.float64)
         ratio = float(sizes.sum() / tokens.sum())
         low, high = np.quantile(sizes[picks].sum(1) / tokens[picks].sum(1), [0.025, 0.975])
         rows.append({
@@ -77,3 +113,35 @@ def measure(tokenizer_json: str, texts: Sequence[str], train_bytes: float) -> li
             "train_tokens_high": train_bytes / float(low),
         })  # fmt: skip
     return rows
+
+
+def _counts(tokenizer_json: str, texts: Sequence[str], vocabulary: int) -> Any:
+    """How often each token stands in each text, a sparse matrix of shape (texts, vocabulary)."""
+    from scipy.sparse import csr_array
+
+    columns, values, ends = [], [], [0]
+    tokenizer, left = load(tokenizer_json), iter(texts)
+    while batch := list(islice(left, 64)):
+        for item in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+            found, number = np.unique(np.asarray(item.ids, dtype=np.int64), return_counts=True)
+            columns.append(found)
+            values.append(number)
+            ends.append(ends[-1] + len(found))
+    return csr_array((np.concatenate(values), np.concatenate(columns), ends), shape=(len(texts), vocabulary))
+
+
+def lengths(model: Mapping[str, Any], vocabulary: int) -> np.ndarray:
+    """Into how many tokens of the first `vocabulary` each token falls, shape (entries,).
+
+    BPE merges in order of rank, so the smaller one's result is a state on the way to the larger one's, and no token of
+    the larger is ever crossed: encoding once counts for all sizes. Where two merges give one token, the first is taken.
+    """
+    known = model["vocab"]
+    found = np.ones(len(known), dtype=np.int64)
+    done = set()
+    for left, right in model["merges"]:
+        token = known[left + right]
+        if token >= vocabulary and token not in done:
+            found[token] = found[known[left]] + found[known[right]]
+            done.add(token)
+    return found
