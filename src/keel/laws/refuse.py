@@ -22,7 +22,8 @@ FLAT = 0.003
 # Less than 5 % of loss over the whole ladder, at under .015 per log compute (published ladders: .04 and more), is a
 # plateau: what comes after it (masked models drop within one doubling) cannot be read off it.
 PLATEAU, PLATEAU_SLOPE = 0.05, 0.015
-FAR_FACTOR, FAR_LEAST = 4.0, 1.0  # decades: four times the back-test's reach, one decade where there is none
+# Decades of compute: four times the back-test's reach, at most 1.5 beyond it; one where there is none.
+FAR_FACTOR, FAR_BEYOND, FAR_LEAST = 4.0, 1.5, 1.0
 
 
 def refuse(rows: Sequence[Row], aim: Target) -> Refusal | None:
@@ -110,7 +111,8 @@ def _flat(rows: Sequence[Row], what: str) -> Refusal | None:
 
 def too_far(ensemble: Ensemble, distance: float, aim: Target) -> Refusal | None:
     """A target much farther than anything the back-tests could check."""
-    limit = max(FAR_LEAST, FAR_FACTOR * ensemble.cut.reach)
+    reach = ensemble.cut.reach
+    limit = max(FAR_LEAST, min(FAR_FACTOR * reach, reach + FAR_BEYOND))
     if distance <= limit:
         return None
     most = max(row.flop for row in ensemble.rows)
@@ -119,7 +121,7 @@ def too_far(ensemble: Ensemble, distance: float, aim: Target) -> Refusal | None:
     return Refusal(
         f"no forecast for {show_count(aim.params)} params, {show_count(aim.tokens)} tokens",
         f"{10**distance:.3g} x the largest run's compute; back-tests inside the runs reach "
-        f"{10**ensemble.cut.reach:.3g} x and carry {10**limit:.3g} x",
+        f"{10**reach:.3g} x and carry {10**limit:.3g} x",
         f"add a run of about {show_count(size)} params at {show_count(size * aim.tokens / aim.params)} tokens "
         f"({needed:.2g} flop)",
     )
