@@ -21,7 +21,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py
 
 prove: $(STAMP)
-	$(BIN)/python -m tests.prove
+	$(BIN)/python tests/prove.py
 
 format: $(STAMP)
 	$(BIN)/ruff format src tests benchmarks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from keel.errors import Preempted, Problem, Refusal, Stopped, StudyError, neares
 from keel.files import digest, read_json, sha256_file, write_json
 from keel.laws import seal
 from keel.laws.forecast import Target, forecast
-from keel.laws.table import rows_of_runs
+from keel.laws.table import read
 from keel.plan.spec import SCHEMA as SPEC_SCHEMA
 from keel.plan.verb import read_plan, stale
 from keel.progress import Progress
@@ -141,7 +142,8 @@ class Ladder:
             self.problems.append(Problem(f"{item['id']} has no sealed forecast", "its training had begun without one",
                                          "its result is measured but scores no forecast", str(path)))  # fmt: skip
             return
-        rows, _ = rows_of_runs(self.folder / "runs", [other["id"] for other in self.experiments if not other["held_out"]])
+        seen = {other["id"] for other in self.experiments if not other["held_out"]}
+        rows = [row for row in read(self.folder / "runs").rows if row.id in seen]
         target = Target(params=float(item["params"]["total"]), tokens=float(item["tokens"]), flop=item["cost"]["flop"])
         made = forecast(rows, target, self.plan["level"])
         if isinstance(made, Refusal):
@@ -163,7 +165,9 @@ class Ladder:
         result = read_json(folder / "result.json", RESULT)
         if result["bits_per_byte"] is None:
             return
-        score = seal.score(folder, result["bits_per_byte"])
+        with (folder / "metrics.jsonl").open() as file:
+            sealed_sha256 = json.loads(file.readline())["forecast_sha256"]
+        score = seal.score(folder, result["bits_per_byte"], sealed_sha256=sealed_sha256)
         self.writes.append(str((folder / "score.json").relative_to(self.folder)))
         self._say(f"{'HIT' if score['hit'] else 'MISS'}  {item['id']}: measured {score['measured']:.4f}, forecast "
               f"{score['value']:.4f} ({100 * score['error']:+.2f} %)")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from keel.run import checkpoint, engine, optimiser
 from keel.run.batches import Batches
 from keel.run.meter import Meter
 
-SAVE_EVERY_S = 30.0
+# How often a run is saved is execution, never identity: any value gives the same numbers.
+SAVE_EVERY_S = float(os.environ.get("KEEL_SAVE_EVERY_S", "30"))
 LOG_EVERY_S = 1.0
 LOG_TIMES = 200
 

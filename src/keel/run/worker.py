@@ -67,6 +67,7 @@ def _answer(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any]:
 def _work(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any] | None:
     """Train until a step; finish the run where the task says so or a gate fails."""
     import torch
+    import transformers
 
     from keel.corpus.shards import open_shards
     from keel.files import read_json
@@ -75,6 +76,7 @@ def _work(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any] | Non
     from keel.run.train import Place, train
 
     torch.set_num_threads(task["threads"])
+    transformers.utils.logging.disable_progress_bar()
     folder = Path(task["folder"])
     spec = from_json(read_json(folder / "spec.json", SCHEMA), str(folder))
     shards = open_shards(Path(task["shards"]))
