@@ -18,6 +18,7 @@ from keel.study import Study
 from keel.units import show_count, show_duration
 
 DEFAULT_TIME_S = 600.0
+THUMB = "rule of thumb, not measured"
 MIN_STEPS = 20
 GATE = "finite loss, and held-out bits per byte below that of token frequencies alone"
 
@@ -39,9 +40,9 @@ def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
     """
     choices = Choices(inputs.study.overrides)
     frame, unique = _frame(inputs, choices)
-    top, batch, rungs = _tokens(inputs, choices, frame, unique)
+    batch, rungs = _tokens(inputs, choices, frame, unique)
     _check_size(rungs, batch, inputs.corpus)
-    recipe_ = _recipe(choices, frame, top, batch, inputs)
+    recipe_ = _recipe(choices, frame, rungs, batch, inputs)
     experiments = [
         item for seed_shift, rung in _with_replicates(choices, rungs)
         for item in _experiments(inputs, frame, rung, recipe_, seed_shift)
@@ -88,10 +89,12 @@ def _frame(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
         inputs={"time_s": budget_s}, source="log-spaced sizes over 4x of width", valid="width 16-128 measured",
         outside=outside(max(frame.widths), 16, 128),
     )  # fmt: skip
-    if not isinstance(widths, list) or len(widths) < 2 or any(not isinstance(w, int) or w < 8 or w % 8 for w in widths):
-        raise StudyError("'ladder.widths' is wrong", why=f"found {widths!r}",
-                         fix="write two or more multiples of 8, ascending", where="[set]")  # fmt: skip
-    return ladder.frame(shared, sorted(widths), vocabulary), unique
+    frame = ladder.frame(shared, widths, vocabulary)
+    choices.pick("model.family", frame.family, source="default")
+    choices.pick("model.layers", list(frame.layers), formula="2 below width 192, then width / 64", source=THUMB)
+    choices.pick("model.context", frame.context, unit="tokens", source=THUMB,
+                 formula="128 up to width 96, then doubled with it, at most 1024")  # fmt: skip
+    return frame, unique
 
 
 def _vocabulary(corpus: Mapping[str, Any], choices: Choices) -> int:
@@ -105,7 +108,8 @@ def _vocabulary(corpus: Mapping[str, Any], choices: Choices) -> int:
     )  # fmt: skip
     if chosen not in known:
         raise StudyError("this vocabulary was not measured", why=f"found {chosen!r}; measured: {known}",
-                         fix="choose one of those, or run `keel look` again", where="tokenizer.vocabulary")  # fmt: skip
+                         where="[set] tokenizer.vocabulary",
+                         fix="choose one of those, or run `keel look` again")  # fmt: skip
     return int(chosen)
 
 
@@ -128,7 +132,7 @@ def _threads(machine: Mapping[str, Any], alone: bool) -> int:
     return max(1, int(machine["cores_free"])) if alone else 1
 
 
-def _tokens(inputs: Inputs, choices: Choices, frame: Frame, unique: float) -> tuple[float, int, list[Rung]]:
+def _tokens(inputs: Inputs, choices: Choices, frame: Frame, unique: float) -> tuple[int, list[Rung]]:
     total = SHAPES[frame.family].params(SHAPES[frame.family].shape(frame.sizes()[-1])).total
     top = float(choices.pick(
         "ladder.top_tokens", round(ladder.top_tokens(frame, unique)), unit="tokens",
@@ -145,8 +149,11 @@ def _tokens(inputs: Inputs, choices: Choices, frame: Frame, unique: float) -> tu
     given = {int(name.rsplit(".", 1)[1]): value for name, value in choices.overrides.items()
              if name.startswith("ladder.tokens.")}  # fmt: skip
     for width, tokens in given.items():
+        if width not in frame.widths:
+            raise StudyError(f"'ladder.tokens.{width}' names no rung", why=f"the widths are {list(frame.widths)}",
+                             fix="set ladder.widths too, or name one of those", where="[set]")  # fmt: skip
         choices.pick(f"ladder.tokens.{width}", list(tokens), unit="tokens")
-    return top, batch, ladder.rungs(frame, top, factor, batch, given)
+    return batch, ladder.rungs(frame, top, factor, batch, given)
 
 
 def _check_size(rungs: list[Rung], batch: int, corpus: Mapping[str, Any]) -> None:
@@ -162,13 +169,18 @@ def _check_size(rungs: list[Rung], batch: int, corpus: Mapping[str, Any]) -> Non
         ))  # fmt: skip
 
 
-def _recipe(choices: Choices, frame: Frame, top: float, batch: int, inputs: Inputs) -> dict[str, Any]:
+def _recipe(choices: Choices, frame: Frame, rungs: list[Rung], batch: int, inputs: Inputs) -> dict[str, Any]:
     """Everything about training that all rungs share."""
     precision = dict(inputs.machine["precision"])
     chosen = choices.pick(
         "train.precision", f"body {precision['body']}, head {precision['head']}",
         formula="the faster of the measured steps", source=f"evidence/machine.json: {precision.get('why', '')}",
     )  # fmt: skip
+    decay = float(choices.pick(
+        "train.decay_fraction", 0.2, formula="share of a branch's tokens over which the rate falls to 0",
+        source="Hu et al. 2024, arXiv:2404.06395: 10 % suffices; own ladders: 20 % better",
+    ))  # fmt: skip
+    warmup = recipe.warmup_of(choices, min(rung.tokens[0] for rung in rungs), decay, batch)
     return {
         "precision": _precision(str(chosen)),
         "batch": batch,
@@ -176,9 +188,7 @@ def _recipe(choices: Choices, frame: Frame, top: float, batch: int, inputs: Inpu
                                  valid="width 16-128", outside=outside(max(frame.widths), 16, 128)),
         "lr_embedding": choices.pick("train.lr_embedding", 0.06, formula="constant", source=OWN, valid="width 16-128",
                                      outside=outside(max(frame.widths), 16, 128)),
-        "warmup_tokens": choices.pick("train.warmup_tokens", 100 * batch, unit="tokens", formula="100 batches", source=OWN),
-        "decay": choices.pick("train.decay_fraction", 0.2, formula="share of a branch's tokens over which the rate falls to 0",
-                              source="Hu et al. 2024, arXiv:2404.06395: 10 % suffices; own ladders: 20 % better"),
+        "warmup_tokens": warmup, "decay": decay,
         "weight_decay": choices.pick("train.weight_decay", 0.1, formula="constant, matrices only",
                                      source="Brown et al. 2020, arXiv:2005.14165, appendix B"),
         "seed": choices.pick("train.seed", 0, source="default"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,14 @@ SETTABLE = (
     "train.lr_scale", "train.lr_embedding", "train.warmup_tokens", "train.decay_fraction", "train.weight_decay",
     "train.seed", "train.precision", "target.compute", "heldout.max_bytes",
 )  # fmt: skip
+WHOLE = frozenset({
+    "tokenizer.vocabulary", "model.layers", "model.context", "ladder.replicates", "train.batch_tokens", "train.seed",
+    "heldout.max_bytes",
+})  # fmt: skip
+SHARES = frozenset({"ladder.level", "train.decay_fraction"})
+TEXTS = frozenset({"model.family", "train.precision"})
+WARMUP_STEPS = 100
+ZERO_IS_FINE = frozenset({"train.seed", "train.weight_decay", "train.warmup_tokens"})
 
 
 @dataclass
@@ -26,12 +35,10 @@ class Choices:
     numbers: list[Number] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        known = [name for name in self.overrides if not any(name == s or name.startswith(s + ".") for s in SETTABLE)]
-        if known:
-            raise StudyError.all(
-                Problem(f"[set] has no '{name}'", "it is not an inferred field", nearest(name, SETTABLE), "study.toml")
-                for name in known
-            )
+        problems = [problem for name, value in self.overrides.items() if (problem := _wrong(name, value))]
+        if problems:
+            raise StudyError.all(problems)
+        self.overrides = {name: int(value) if name in WHOLE else value for name, value in self.overrides.items()}
 
     def pick(self, name: str, value: Any, **facts: Any) -> Any:
         """The user's value if set, else `value`; recorded either way."""
@@ -39,8 +46,6 @@ class Choices:
         chosen = self.overrides[name] if yours else value
         if yours:
             facts |= {"source": "yours", "formula": "", "outside": ""}
-        if yours and isinstance(value, (int, float)):
-            _check(name, chosen)
         self.numbers.append(Number(name=name, value=_plain(chosen), yours=yours, **facts))
         return chosen
 
@@ -49,12 +54,41 @@ def _plain(value: Any) -> float | int | str:
     return value if isinstance(value, (int, float, str)) else str(value)
 
 
-def _check(name: str, value: Any) -> None:
-    """A number that the user set must be a positive number (zero where zero means "none")."""
-    zero_is_fine = name in ("train.seed", "train.weight_decay", "train.warmup_tokens")
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and (value > 0 or (zero_is_fine and value == 0))
-    if not good:
-        raise StudyError(f"'{name}' is wrong", why=f"found {value!r}", fix="write a positive number", where="[set]")
+def _wrong(name: str, value: Any) -> Problem | None:
+    """What is wrong with a setting: its name, or a value that could not be one."""
+    if name not in SETTABLE and not name.startswith("ladder.tokens."):
+        return Problem(f"[set] has no '{name}'", "it is not an inferred field", nearest(name, SETTABLE), "study.toml")
+    fix = _remedy(name, value)
+    return Problem(f"'{name}' is wrong", f"found {value!r}", fix, "[set]") if fix else None
+
+
+def _remedy(name: str, value: Any) -> str:
+    """What to write in place of a bad value; empty for a good one."""
+    if name.startswith("ladder.tokens"):
+        width = name.removeprefix("ladder.tokens").removeprefix(".")
+        good = width.isdecimal() and isinstance(value, list) and value and all(_number(n) and n > 0 for n in value)
+        return "" if good else "write the tokens of one width: ladder.tokens.64 = [20_480, 40_960]"
+    if name == "ladder.widths":
+        good = isinstance(value, list) and len(value) > 1 and all(_width(each) for each in value)
+        return "" if good and sorted(set(value)) == value else "write two or more multiples of 8, ascending"
+    if name in TEXTS:
+        return "" if isinstance(value, str) else "write a name"
+    if name in SHARES:
+        return "" if _number(value) and 0 < value < 1 else "write a number between 0 and 1"
+    if name == "ladder.factor":
+        return "" if _number(value) and value > 1 else "write a number above 1"
+    good = _number(value) and (value > 0 or (name in ZERO_IS_FINE and value == 0))
+    if name in WHOLE:
+        return "" if good and value == int(value) else "write a positive whole number"
+    return "" if good else "write a positive number"
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _width(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 8 and value % 8 == 0
 
 
 def outside(value: float, low: float, high: float) -> str:
@@ -94,3 +128,19 @@ def batch_tokens_of(top_tokens: float, context: int) -> int:
     """
     wanted = 512 * (top_tokens / 1.6e6) ** 0.571
     return context * max(4, round(wanted / context))
+
+
+def warmup_of(choices: Choices, shortest: int, decay: float, batch: int) -> float:
+    """Tokens of warm-up; it must end before the shortest run begins to decay, or that run never trains at its peak."""
+    end = round(shortest / batch)
+    start = (end - max(1, round(decay * end))) * batch
+    warmup = choices.pick(
+        "train.warmup_tokens", min(WARMUP_STEPS * batch, max(batch, start // 2)), unit="tokens",
+        formula=f"{WARMUP_STEPS} batches, at most half of the shortest run before its decay",
+        inputs={"batch": batch, "shortest": shortest}, source=OWN,
+    )  # fmt: skip
+    if max(batch, warmup) > start:
+        why = f"{warmup:g}, and the shortest run begins to decay at {start} tokens"
+        raise StudyError("'train.warmup_tokens' is wrong", why=why, where="[set]",
+                         fix="write fewer, or lower train.decay_fraction")  # fmt: skip
+    return float(warmup)

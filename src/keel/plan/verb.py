@@ -18,7 +18,7 @@ SCHEMA = "keel.plan/1"
 EVIDENCE = {"evidence/corpus.json": "keel.corpus/1", "evidence/machine.json": "keel.machine/1"}
 TOPICS = {
     "route": (), "base": (), "loss": (), "size": ("ladder.widths", "model", "data"),
-    "ladder": ("ladder", "train", "target", "tokenizer"),
+    "ladder": ("ladder", "train", "target", "tokenizer", "heldout"),
 }  # fmt: skip
 
 
