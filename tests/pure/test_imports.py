@@ -128,5 +128,5 @@ def test_the_test_sees_imports_in_functions(tmp_path: Path, monkeypatch: pytest.
 def test_files_hold_one_idea(module: str) -> None:
     source = (ROOT / f"{module}.py").read_text(encoding="utf-8")
     assert source.isascii()
-    assert source.count("\n") <= 310
+    assert source.count("\n") <= 330
     assert ast.get_docstring(ast.parse(source)), "a module begins with what flows in and out"
