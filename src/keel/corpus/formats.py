@@ -106,6 +106,11 @@ def _wrong_encoding(path: Path, error: UnicodeDecodeError, offset: int, where: s
     )  # fmt: skip
 
 
+def _not_wide(path: Path, codec: str, error: UnicodeError, where: str) -> StudyError:
+    return StudyError(f"{path.name} is not {codec.upper()}", why=str(error)[:200], where=where,
+                      fix="set [data] encoding to what it is")  # fmt: skip
+
+
 # ---- plain text ----
 
 
@@ -118,7 +123,7 @@ def _pieces(path: Path, codec: str) -> Iterator[Record]:
             block = file.read(PIECE_CHARACTERS)
             if offset == 0:
                 _check_start(block[:4096], path, codec)
-            rest += _decode(decoder, block, path, offset)
+            rest += _decode(decoder, block, path, offset, codec)
             offset += len(block)
             while len(rest) > PIECE_CHARACTERS:
                 cut = _cut(rest, PIECE_CHARACTERS)
@@ -138,13 +143,15 @@ def _cut(text: str, limit: int) -> int:
     return limit
 
 
-def _decode(decoder: codecs.IncrementalDecoder, block: bytes, path: Path, offset: int) -> str:
+def _decode(decoder: codecs.IncrementalDecoder, block: bytes, path: Path, offset: int, codec: str) -> str:
     """Text of a block; an empty block is the end. `offset` counts the bytes before it."""
     held = decoder.getstate()[0]
     try:
         text = decoder.decode(block, final=not block)
     except UnicodeDecodeError as error:
         raise _wrong_encoding(path, error, offset - len(held)) from error
+    except UnicodeError as error:  # UTF-16 without its mark
+        raise _not_wide(path, codec, error, str(path)) from error
     if "\0" in text:
         raise _binary(path, offset - len(held) + len(text[: text.index("\0")].encode(errors="replace")))
     return text
@@ -183,8 +190,7 @@ def _wide_lines(path: Path, file: io.BufferedReader, codec: str) -> Iterator[tup
                     raise _too_long(path, number)
                 yield number, line
         except UnicodeError as error:
-            raise StudyError(f"{path.name} is not {codec.upper()}", why=str(error)[:200], where=f"{path}:{number + 1}",
-                             fix="set [data] encoding to what it is") from error  # fmt: skip
+            raise _not_wide(path, codec, error, f"{path}:{number + 1}") from error
 
 
 def _too_long(path: Path, number: int) -> StudyError:

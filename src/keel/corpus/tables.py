@@ -50,6 +50,7 @@ def _parquet(path: Path, columns: list[str] | None) -> Iterator[tuple[Any, tuple
         keys = _keys(path, file.schema_arrow.names)
         wanted = [name for name in columns if name in keys] if columns else None
         for batch in file.iter_batches(batch_size=ROWS, columns=wanted):
+            batch.validate(full=True)
             yield batch, keys
 
 
@@ -68,6 +69,9 @@ def _arrow(path: Path, columns: list[str] | None) -> Iterator[tuple[Any, tuple[s
         keys = _keys(path, schema.names)
         wanted = [name for name in columns if name in keys] if columns else list(keys)
         for batch in parts:
+            batch.validate(
+                full=True
+            )  # the file's own offsets are trusted from here on: a damaged one would crash Python
             for first in range(0, batch.num_rows, ROWS):
                 yield batch.slice(first, ROWS).select(wanted), keys
 

@@ -20,7 +20,7 @@ from keel.corpus.readers import Document, peek
 from keel.errors import Problem, StudyError
 
 ROWS = [
-    {"text": "one, \"two\"\nthree", "site": "a", "day": "2024-01-01"},
+    {"text": 'one, "two"\nthree', "site": "a", "day": "2024-01-01"},
     {"text": "caf\u00e9 \U0001f40b", "site": "b", "day": "2024-01-02"},
     {"text": "last", "site": "a", "day": "2024-01-03"},
 ]
@@ -284,7 +284,9 @@ def test_wide_encodings_are_read(tmp_path, opened):
 def test_missing_keys_all_at_once_with_the_keys_found(tmp_path, opened):
     (folder(tmp_path) / "x.jsonl").write_bytes(GOOD)
     problems = fails(lambda: opened(text="txt", group="sight", time="when"))
-    assert [problem.what for problem in problems] == [f"there is no field '{name}'" for name in ("txt", "sight", "when")]
+    assert [problem.what for problem in problems] == [
+        f"there is no field '{name}'" for name in ("txt", "sight", "when")
+    ]
     assert "text, site, day" in problems[0].why
     assert "did you mean 'text'?" in problems[0].fix
 
