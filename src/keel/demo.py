@@ -65,7 +65,11 @@ def demo(source: str, seed: int, folder: Path, corpus: Path | None, quiet: bool 
     from keel.study import load
 
     started_s = time.monotonic()
-    say = (lambda *words: None) if quiet else lambda *words: print(*words, flush=True)
+
+    def say(words: str) -> None:
+        if not quiet:
+            print(words, flush=True)
+
     if source not in ("sotu", "markov"):
         raise StudyError(f"unknown source '{source}'", why="there are two", fix="--source sotu or --source markov")
     text, truth = (corpus, None) if corpus else _text(source, folder)
@@ -114,13 +118,14 @@ def _verdict(folder: Path, answer: Answer, truth: float | None) -> str:
     for path in sorted((folder / "runs").glob("*/score.json")):
         score: dict[str, Any] = read_json(path, "keel.score/1")
         sealed = read_json(path.with_name("forecast.json"), "keel.forecast/1")
-        naive = sealed["naive"]["nearest_run"]
+        half = 50 * (score["high"] - score["low"]) / sealed["value"]
+        naive = 100 * (score["measured"] / sealed["naive"]["nearest_run"] - 1)
         lines += [
             f"sealed    {sealed['value']:.4f} bits per byte, {100 * score['level']:.0f} % interval "
-            f"{score['low']:.4f} to {score['high']:.4f} (+-{50 * (score['high'] - score['low']) / sealed['value']:.1f} %), "
+            f"{score['low']:.4f} to {score['high']:.4f} (+-{half:.1f} %), "
             f"from runs with at most 1/{10 ** sealed['distance']:.1f} of the compute",
             f"measured  {score['measured']:.4f}: {'HIT' if score['hit'] else 'MISS'}, "
-            f"{100 * score['error']:+.2f} % off (copying the nearest run: {100 * (score['measured'] / naive - 1):+.1f} %)",
+            f"{100 * score['error']:+.2f} % off (copying the nearest run: {naive:+.1f} %)",
         ]
     if truth is not None:
         lines += _floor(folder, truth)
@@ -131,6 +136,6 @@ def _verdict(folder: Path, answer: Answer, truth: float | None) -> str:
 def _floor(folder: Path, truth: float) -> list[str]:
     """The floor that the laws found against the entropy of the generator."""
     fitted = read_json(folder / "fit.json", "keel.fit/1")
-    floors = [f"{law['name']} {law['params']['E']['value']:.3f} ({law['params']['E']['low']:.3f}-{law['params']['E']['high']:.3f})"
-              for law in fitted["laws"] if "E" in law["params"]]  # fmt: skip
+    found = [(law["name"], law["weight"], law["params"]["E"]) for law in fitted["laws"] if "E" in law["params"]]
+    floors = [f"{name} {e['value']:.3f} ({e['low']:.3f}-{e['high']:.3f})" for name, weight, e in found if weight > 0.01]
     return [f"floor     true entropy {truth:.4f} bits per byte; found: {', '.join(floors) or 'no law with a floor'}"]

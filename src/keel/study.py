@@ -194,7 +194,7 @@ def parse(tree: dict[str, Any], where: str = "study.toml") -> Study:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """"a.b=value" with the value read as TOML, else as text.
+    """ "a.b=value" with the value read as TOML, else as text.
 
     Example:
         >>> parse_override("train.seed=3"), parse_override("model.family=llama")

@@ -42,15 +42,17 @@ def fit(
     if table is not None:
         return fit_table(table, targets, level, columns, out)
     if not (folder / "plan.json").exists():
-        raise StudyError("there is nothing to fit", why="no table was named and no plan.json is here",
-                         fix="name a table: keel fit runs.csv --at params=7e9,tokens=140e9", where=str(folder))  # fmt: skip
+        raise StudyError(
+            "there is nothing to fit", why="no table was named and no plan.json is here", where=str(folder),
+            fix="name a table: keel fit runs.csv --at params=7e9,tokens=140e9",
+        )  # fmt: skip
     made = read_plan(folder)
-    targets = targets or [{"params": target["params"], "tokens": target["tokens"], "flop": target["flop"]} for target in made["targets"]]
+    targets = targets or [{name: target[name] for name in ("params", "tokens", "flop")} for target in made["targets"]]
     return fit_table(folder / "runs", targets, level, columns, folder / "fit.json")
 
 
 def parse_at(text: str) -> dict[str, float]:
-    """"params=7e9,tokens=140e9" or "compute=1e22" as numbers.
+    """ "params=7e9,tokens=140e9" or "compute=1e22" as numbers.
 
     Example:
         >>> parse_at("params=7B, tokens=140e9")
@@ -60,8 +62,10 @@ def parse_at(text: str) -> dict[str, float]:
     for part in text.split(","):
         name, sign, value = (piece.strip() for piece in part.partition("="))
         if not sign or name not in ("params", "tokens", "compute"):
-            raise StudyError(f"--at {text!r} is not a target", why=f"{part.strip()!r} is not params=, tokens= or compute=",
-                             fix="write --at params=7e9,tokens=140e9 or --at compute=1e22")  # fmt: skip
+            raise StudyError(
+                f"--at {text!r} is not a target", why=f"{part.strip()!r} is not params=, tokens= or compute=",
+                fix="write --at params=7e9,tokens=140e9 or --at compute=1e22",
+            )  # fmt: skip
         found[name] = parse_count(value, "--at")
     if set(found) not in ({"params", "tokens"}, {"compute"}) or any(value <= 0 for value in found.values()):
         raise StudyError(f"--at {text!r} is not a target", why="it needs params and tokens, or compute, all positive",
@@ -84,5 +88,3 @@ def _need_train() -> None:
     if missing:
         raise StudyError.all([Problem(f"{', '.join(missing)} is not installed", "training needs the extra 'train'",
                                       "pip install 'keel[train]'")])  # fmt: skip
-
-

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from keel.model.head import HEAD_ROWS
+from keel.model.shapes import HEAD_ROWS
 
 SEPARATOR = 0
 
 
 class Judgement(NamedTuple):
-    """bits_per_byte = sum of -log2 p over the text's tokens / bytes of the text; separators are context, not targets."""
+    """bits_per_byte = sum of -log2 p over the text's tokens / its bytes; separators are context, not targets."""
 
     bits_per_byte: float
     nats_per_token: float

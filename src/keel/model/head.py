@@ -79,5 +79,3 @@ def nll_sum(hidden: Tensor, weight_vd: Tensor, targets: Tensor, precision: str =
         rows_nd, weight_vd = rows_nd.bfloat16(), weight_vd.bfloat16()
     total: Tensor = _NllSum.apply(rows_nd, weight_vd, targets_n)
     return total
-
-

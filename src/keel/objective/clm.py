@@ -6,7 +6,7 @@ Windows cross document borders; the separator token marks them and attention is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import nn
@@ -35,6 +35,6 @@ class CLM(Objective):
 
     def losses(self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key) -> tuple[Sums, Stats]:
         """Sum of next-token losses."""
-        model = parts["model"]
+        model: Any = parts["model"]
         hidden = model(batch.tensors["inputs"])
         return {"clm": nll_sum(hidden, model.head_weight, batch.tensors["targets"], model.head_precision)}, {}

@@ -144,8 +144,8 @@ def _tokens(inputs: Inputs, choices: Choices, frame: Frame, unique: float) -> tu
     ))  # fmt: skip
     batch = ladder.choose_batch(choices, top, frame.context)
     if batch % frame.context:
-        raise StudyError("'train.batch_tokens' is wrong", why=f"{batch} is not a multiple of the context {frame.context}",
-                         fix="write a multiple of it", where="[set]")  # fmt: skip
+        raise StudyError("'train.batch_tokens' is wrong", fix="write a multiple of it", where="[set]",
+                         why=f"{batch} is not a multiple of the context {frame.context}")  # fmt: skip
     given = {int(name.rsplit(".", 1)[1]): value for name, value in choices.overrides.items()
              if name.startswith("ladder.tokens.")}  # fmt: skip
     for width, tokens in given.items():
@@ -184,8 +184,10 @@ def _recipe(choices: Choices, frame: Frame, rungs: list[Rung], batch: int, input
     return {
         "precision": _precision(str(chosen)),
         "batch": batch,
-        "lr_scale": choices.pick("train.lr_scale", 0.2, formula="hidden learning rate = scale / width", source=OWN,
-                                 valid="width 16-128", outside=outside(max(frame.widths), 16, 128)),
+        "lr_scale": choices.pick(
+            "train.lr_scale", 0.2, formula="hidden rate = scale / width (D / 4.5e5)^.307, D = the longest of its size",
+            source=f"{OWN}; exponent of D: Step Law, arXiv:2503.04715", valid="width 16-128",
+            outside=outside(max(frame.widths), 16, 128)),
         "lr_embedding": choices.pick("train.lr_embedding", 0.06, formula="constant", source=OWN, valid="width 16-128",
                                      outside=outside(max(frame.widths), 16, 128)),
         "warmup_tokens": warmup, "decay": decay,
@@ -250,7 +252,7 @@ def _spec(
         objective="clm", options={}, family=frame.family, size=size.json(), start=start or {"kind": "scratch"},
         data=data, batch_tokens=recipe_["batch"], steps=steps, decay_start=decay_start,
         warmup_steps=max(1, round(recipe_["warmup_tokens"] / recipe_["batch"])),
-        lr_hidden=recipe_["lr_scale"] / size.width, lr_embedding=recipe_["lr_embedding"], beta1=0.9, beta2=0.95,
+        lr_hidden=recipe_["lr_scale"] / size.width * (max(rung.tokens) / 4.5e5) ** 0.307, lr_embedding=recipe_["lr_embedding"], beta1=0.9, beta2=0.95,
         epsilon=1e-8, weight_decay=recipe_["weight_decay"], clip_norm=1.0, seed=recipe_["seed"] + seed_shift,
         precision=recipe_["precision"],
     )  # fmt: skip
@@ -264,12 +266,13 @@ def _experiment(
     flop, own = shapes.flop_per_token(shape), spec.tokens - skipped * spec.batch_tokens
     threads = _threads(inputs.machine, rung.held_out)
     pace = seconds_per_token(inputs.machine, flop, threads, spec.precision)
+    count = shapes.params(shape)
     return Experiment(
         spec=spec, kind=kind, trunk=trunk.run_id if trunk else None, why=_why(kind, rung), gate=GATE,
         cost=Cost(flop=flop * spec.tokens, own_flop=flop * own, s=pace.value * own, s_low=pace.low * own,
                   s_high=pace.high * own,
                   memory_bytes=shapes.memory_bytes(shape, spec.batch_tokens, spec.precision)),
-        held_out=rung.held_out, threads=threads, params=shapes.params(shape)._asdict() | {"total": shapes.params(shape).total},
+        held_out=rung.held_out, threads=threads, params=count._asdict() | {"total": count.total},
         baseline=trunk,
     )  # fmt: skip
 

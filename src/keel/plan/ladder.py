@@ -57,7 +57,7 @@ def widths_from(smallest: int) -> tuple[int, ...]:
 
 
 def frame(choices: Mapping[str, Any], widths: Sequence[int], vocabulary: int) -> Frame:
-    """Depth, context and head width of a ladder of these widths; one depth where the rule would give several below 4x."""
+    """Depth, context and head width of a ladder of these widths."""
     top = max(widths)
     layers = choices.get("model.layers")
     return Frame(
@@ -77,7 +77,9 @@ def top_tokens(frame_: Frame, unique_tokens: float) -> float:
     return min(TOKENS_PER_PARAM * total, MAX_EPOCHS * unique_tokens)
 
 
-def rungs(frame_: Frame, top: float, factor: float, batch_tokens: int, given: Mapping[int, Sequence[int]]) -> list[Rung]:
+def rungs(
+    frame_: Frame, top: float, factor: float, batch_tokens: int, given: Mapping[int, Sequence[int]]
+) -> list[Rung]:
     """Token counts of every size: geometric from a common least to what 1/factor of the top's compute allows."""
     shapes = SHAPES[frame_.family]
     sizes = frame_.sizes()

@@ -127,7 +127,7 @@ def batch_tokens_of(top_tokens: float, context: int) -> int:
     The anchor is our own best of 512, 1024, 2048 at D = 1.6e6; the exponent is Step Law's (arXiv:2503.04715).
     """
     wanted = 512 * (top_tokens / 1.6e6) ** 0.571
-    return context * max(4, round(wanted / context))
+    return context * max(4, int(wanted / context + 0.5))
 
 
 def warmup_of(choices: Choices, shortest: int, decay: float, batch: int) -> float:

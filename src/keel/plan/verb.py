@@ -30,8 +30,9 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     path = folder / "plan.json"
     changes = _changes(path, made, folder)
     write_json(path, SCHEMA, made)
+    shown = ("route", "family", "objective", "tokenizer", "experiments", "targets", "totals")
     return Answer(
-        result={name: made[name] for name in ("route", "family", "objective", "tokenizer", "experiments", "targets", "totals")},
+        result={name: made[name] for name in shown},
         text=show(made, why), numbers=[Number(**number) for number in made["numbers"]], problems=changes,
         reads=["study.toml", *EVIDENCE], writes=["plan.json"],
     )  # fmt: skip
@@ -75,7 +76,8 @@ def _changes(path: Path, made: Mapping[str, Any], folder: Path) -> list[Problem]
     left = sorted(runs - planned)
     if not left:
         return []
-    return [Problem(f"{len(left)} finished runs are not in this plan", "the study or its evidence changed: " + ", ".join(left),
+    return [Problem(f"{len(left)} finished runs are not in this plan",
+                    "the study or its evidence changed: " + ", ".join(left),
                     "they are kept as they are; `keel fit runs` still reads them", str(folder / "runs"))]  # fmt: skip
 
 
@@ -97,8 +99,9 @@ def show(made: Mapping[str, Any], why: str | None = None) -> str:
             f"{'HELD OUT: ' if item['held_out'] and item['kind'] == 'branch' else ''}{item['why']}"
         )
     target = made["targets"][0]
+    warning = f"; {target['warning']}" if target["warning"] else ""
     lines += ["", f"then    forecast {show_count(target['params'])} params on {show_count(target['tokens'])} tokens "
-                  f"({target['flop']:.2g} FLOP){'; ' + target['warning'] if target['warning'] else ''}", ""]  # fmt: skip
+                  f"({target['flop']:.2g} FLOP){warning}", ""]  # fmt: skip
     wanted = TOPICS[why] if why else tuple({name for names in TOPICS.values() for name in names})
     return "\n".join(lines + _numbers(made["numbers"], wanted))
 

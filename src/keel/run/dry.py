@@ -34,7 +34,8 @@ def dry(folder: Path, study: Study) -> Answer:
         spec = from_json(item["spec"], item["id"])
         count = _meta_params(spec)
         if count != item["params"]["total"]:
-            problems.append(Problem(f"{item['id']} would have {count} parameters", f"the plan says {item['params']['total']}",
+            planned = item["params"]["total"]
+            problems.append(Problem(f"{item['id']} would have {count} parameters", f"the plan says {planned}",
                                     "plan again", "plan.json"))  # fmt: skip
         lines.append(f"{item['id']:<28} {count:>12,} parameters")
     spec = from_json(made["experiments"][0]["spec"])
@@ -43,7 +44,11 @@ def dry(folder: Path, study: Study) -> Answer:
     lines.append(f"one batch: {', '.join(f'{count} {name} targets' for name, count in batch.counts.items())}")
     if problems:
         raise StudyError.all(problems)
-    return Answer(result={"runs": len(made["experiments"]), "counts": dict(batch.counts)}, text="\n".join(lines), reads=["plan.json"])
+    return Answer(
+        result={"runs": len(made["experiments"]), "counts": dict(batch.counts)},
+        text="\n".join(lines),
+        reads=["plan.json"],
+    )
 
 
 def _meta_params(spec: Spec) -> int:

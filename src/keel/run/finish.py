@@ -107,5 +107,3 @@ It was trained to measure a scaling law. It has seen no filtering, no instructio
 {json.dumps(spec.json(), indent=1)}
 ```
 """
-
-

@@ -1,4 +1,4 @@
-"""`keel run`: the plan's experiments, smallest first; a forecast is sealed before each held-out rung and scored after."""
+"""`keel run`: the plan, smallest first; before each held-out rung a forecast is sealed, after it scored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from keel.corpus.shards import prepare
 from keel.errors import Preempted, Problem, Refusal, Stopped, StudyError, nearest
 from keel.files import digest, read_json, sha256_file, write_json
 from keel.laws import seal
-from keel.laws.forecast import Target, forecast
+from keel.laws.forecast import forecast
+from keel.laws.law import Target
 from keel.laws.table import read
 from keel.plan.spec import SCHEMA as SPEC_SCHEMA
 from keel.plan.verb import read_plan, stale
@@ -33,7 +34,11 @@ class Ladder:
     """A plan being carried out in `folder`."""
 
     def __init__(
-        self, folder: Path, study: Study, skip: tuple[str, ...] = (), only: str | None = None,
+        self,
+        folder: Path,
+        study: Study,
+        skip: tuple[str, ...] = (),
+        only: str | None = None,
         quiet: bool = False,
     ) -> None:
         self.folder, self.study, self.quiet = folder, study, quiet
@@ -151,8 +156,10 @@ class Ladder:
             return
         seal.seal(path, made, item["id"], rows)
         self.writes.append(str(path.relative_to(self.folder)))
-        self._say(f"sealed  {item['id']}: {made.value:.4f} bits per byte, {100 * made.level:.0f} % "
-              f"{made.low:.4f}-{made.high:.4f}, {10**made.distance:.1f}x the compute of the largest run seen")  # fmt: skip
+        self._say(
+            f"sealed  {item['id']}: {made.value:.4f} bits per byte, {100 * made.level:.0f} % {made.low:.4f}-"
+            f"{made.high:.4f}, {10**made.distance:.1f}x the compute of the largest run seen"
+        )
 
     def _begun(self, item: dict[str, Any]) -> bool:
         return (self.folder / "runs" / item["trunk"] / "metrics.jsonl").exists()
@@ -187,14 +194,16 @@ class Ladder:
                 self.problems.append(Problem(f"{item['id']} has no result", why, "see the trunk's gate", item["id"]))
                 continue
             if not result["ok"]:
-                gate = result["gate"]
-                self.problems.append(Problem(f"{item['id']} failed its gate: {gate['name']}", gate["why"],
-                                             "it is left out of the fit; see its metrics.jsonl", item["id"]))  # fmt: skip
+                what = f"{item['id']} failed its gate: {result['gate']['name']}"
+                fix = "it is left out of the fit; see its metrics.jsonl"
+                self.problems.append(Problem(what, result["gate"]["why"], fix, item["id"]))
             if item["kind"] == "branch":
                 self._score(item) if not (path.parent / "score.json").exists() else None
                 results.append({name: result[name] for name in ("id", "tokens", "flop", "bits_per_byte", "ok")})
         text = "\n".join(f"{row['id']:<28} {row['bits_per_byte']:.4f} bits per byte" for row in results if row["ok"])
-        return Answer(result={"runs": results}, text=text, problems=self.problems, reads=["plan.json"], writes=self.writes)
+        return Answer(
+            result={"runs": results}, text=text, problems=self.problems, reads=["plan.json"], writes=self.writes
+        )
 
 
 def _selected(experiments: list[dict[str, Any]], skip: tuple[str, ...], only: str | None) -> list[dict[str, Any]]:
@@ -273,5 +282,3 @@ class _Progress:
     def close(self) -> None:
         """Leave the closing line."""
         self.bar.close(f"{sum(self.done.values()) / self.bar.total:.0%} done")
-
-

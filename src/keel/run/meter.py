@@ -30,9 +30,10 @@ class Meter:
         rate = (tokens - self.last_tokens) / (now - self.last_s) if self.last_tokens is not None else None
         self.last_s, self.last_tokens = now, tokens
         flop_per_s = rate * self.flop_per_token if rate else None
+        mfu = flop_per_s / self.peak_flop_per_s if flop_per_s and self.peak_flop_per_s else None
         values = {
             "step": step, "tokens": tokens, "loss": loss, "lr": lr, "grad_norm": grad_norm, "tokens_per_s": rate,
-            "flop_per_s": flop_per_s, "mfu": flop_per_s / self.peak_flop_per_s if flop_per_s and self.peak_flop_per_s else None,
+            "flop_per_s": flop_per_s, "mfu": mfu,
             "time": time.time(),
         }  # fmt: skip
         try:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -86,10 +87,8 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         for worker in self.workers:
             assert worker.process.stdin is not None
-            try:
+            with suppress(BrokenPipeError):
                 worker.process.stdin.close()
-            except BrokenPipeError:
-                pass
         for worker in self.workers:
             try:
                 worker.process.wait(timeout=20)

@@ -122,9 +122,7 @@ def train(
     return Trained(loop.parts, loop.step, failed)
 
 
-def _steps(
-    loop: Loop, meter: Meter, until: int, keep: set[int], report: Report, should_stop: ShouldStop
-) -> str | None:
+def _steps(loop: Loop, meter: Meter, until: int, keep: set[int], report: Report, should_stop: ShouldStop) -> str | None:
     """The loop itself; the name of the gate that failed, or None."""
     spec, every = loop.spec, max(1, loop.spec.steps // LOG_TIMES)
     saved_s = logged_s = time.monotonic()

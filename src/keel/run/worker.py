@@ -104,7 +104,7 @@ def _note_execution(folder: Path, task: dict[str, Any], seconds: float) -> None:
     from keel.files import read_json, write_json
 
     path, schema = folder / "execution.json", "keel.execution/1"
-    before = read_json(path, schema) if path.exists() else {"seconds": 0.0, "started_utc": _utc()}
+    before: dict[str, Any] = read_json(path, schema) if path.exists() else {"seconds": 0.0, "started_utc": _utc()}
     values = {
         "threads": task["threads"], "device": "cpu", "micro_samples": None, "ranks": 1,
         "seconds": before["seconds"] + seconds, "started_utc": before["started_utc"], "ended_utc": _utc(),

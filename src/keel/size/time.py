@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 UTILISATION = (0.1, 0.2, 0.5)
@@ -47,7 +48,7 @@ def _interpolate(steps: list[tuple[float, float]], flop: float) -> float:
         return first[1]
     if flop >= last[0]:
         return last[1] * flop / last[0]
-    for (x0, y0), (x1, y1) in zip(steps, steps[1:]):
+    for (x0, y0), (x1, y1) in pairwise(steps):
         if flop <= x1:
             share = math.log(flop / x0) / math.log(x1 / x0)
             return math.exp(math.log(y0) + share * math.log(y1 / y0))
