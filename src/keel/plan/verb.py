@@ -10,7 +10,8 @@ from typing import Any
 from keel.answer import Answer, Number
 from keel.errors import Problem, StudyError
 from keel.files import read_json, sha256_file, write_json
-from keel.plan.build import Inputs, build
+from keel.plan.build import build
+from keel.plan.frame import Inputs
 from keel.study import Study, flatten
 from keel.units import show_bytes, show_count, show_duration
 

@@ -1,0 +1,120 @@
+"""The frame of a ladder: vocabulary, widths that fit the time, and the token counts of every size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from keel.errors import StudyError, nearest
+from keel.model.shapes import SHAPES
+from keel.plan import ladder, recipe
+from keel.plan.ladder import Frame, Rung
+from keel.plan.recipe import OWN, Choices, outside
+from keel.size.time import seconds_per_token
+from keel.study import Study
+
+DEFAULT_TIME_S = 600.0
+THUMB = "rule of thumb, not measured"
+
+
+class Inputs(NamedTuple):
+    """What a plan is a function of."""
+
+    study: Study
+    corpus: Mapping[str, Any]
+    machine: Mapping[str, Any]
+
+
+def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
+    """Widths that fit the time, and the unique training tokens at the chosen vocabulary."""
+    vocabulary = _vocabulary(inputs.corpus, choices)
+    row = next(row for row in inputs.corpus["tokens"] if row["vocabulary"] == vocabulary)
+    unique = float(row["train_tokens"])
+    choices.pick(
+        "data.unique_tokens", round(unique), unit="tokens", formula="training bytes / bytes per token",
+        inputs={"bytes_per_token": round(row["bytes_per_token"], 4)}, source="measured by the tokenizer (keel look)",
+        low=row["train_tokens_low"], high=row["train_tokens_high"],
+    )  # fmt: skip
+    shared = {name: value for name, value in choices.overrides.items() if name.startswith("model.")}
+    if str(shared.get("model.family", "llama")) not in SHAPES:
+        raise StudyError("unknown family", why=f"found {shared['model.family']!r}",
+                         fix=nearest(str(shared["model.family"]), SHAPES), where="[set] model.family")  # fmt: skip
+    budget_s = float(inputs.study.budget.time_s or DEFAULT_TIME_S)
+    choices.pick("ladder.time_s", budget_s, unit="s", formula="budget.time_s, else 600 s", source="[budget] or default")
+    budget_s = float(choices.overrides.get("ladder.time_s", budget_s))
+    frame = ladder.frame(shared, ladder.widths_from(ladder.MIN_WIDTH), vocabulary)
+    for smallest in range(ladder.MIN_WIDTH + 8, ladder.MAX_WIDTH // 4, 8):
+        wider = ladder.frame(shared, ladder.widths_from(smallest), vocabulary)
+        if _ladder_s(inputs.machine, wider, unique) > budget_s:
+            break
+        frame = wider
+    widths = choices.pick(
+        "ladder.widths", list(frame.widths), formula="w (1, 1.5, 2, 3, 4), the largest w whose ladder fits the time",
+        inputs={"time_s": budget_s}, source="log-spaced sizes over 4x of width", valid="width 16-128 measured",
+        outside=outside(max(frame.widths), 16, 128),
+    )  # fmt: skip
+    frame = ladder.frame(shared, widths, vocabulary)
+    choices.pick("model.family", frame.family, source="default")
+    choices.pick("model.layers", list(frame.layers), formula="2 below width 192, then width / 64", source=THUMB)
+    choices.pick("model.context", frame.context, unit="tokens", source=THUMB,
+                 formula="128 up to width 96, then doubled with it, at most 1024")  # fmt: skip
+    return frame, unique
+
+
+def _vocabulary(corpus: Mapping[str, Any], choices: Choices) -> int:
+    """The vocabulary: the largest measured one up to bytes / 3000, at least the smallest."""
+    known = sorted(int(row["vocabulary"]) for row in corpus["tokens"])
+    budgeted = corpus["split"]["train_bytes"] / 3000
+    default = max([v for v in known if v <= budgeted] or known[:1])
+    chosen = choices.pick(
+        "tokenizer.vocabulary", default, unit="tokens", formula="largest power of two <= training bytes / 3000",
+        inputs={"train_bytes": corpus["split"]["train_bytes"]}, source=OWN, valid="12 MB of English",
+    )  # fmt: skip
+    if chosen not in known:
+        raise StudyError("this vocabulary was not measured", why=f"found {chosen!r}; measured: {known}",
+                         where="[set] tokenizer.vocabulary",
+                         fix="choose one of those, or run `keel look` again")  # fmt: skip
+    return int(chosen)
+
+
+def _ladder_s(machine: Mapping[str, Any], frame: Frame, unique: float) -> float:
+    """Predicted seconds of a default ladder on this machine."""
+    top = ladder.top_tokens(frame, unique)
+    batch = recipe.batch_tokens_of(top, frame.context)
+    total = 0.0
+    shapes = SHAPES[frame.family]
+    for rung in ladder.rungs(frame, top, 9.0, batch, {}):
+        flop = shapes.flop_per_token(shapes.shape(rung.size))
+        threads = threads_of(machine, rung.held_out)
+        own = 0.8 * rung.tokens[-1] + 0.2 * sum(rung.tokens)
+        beside = max(1, int(machine["cores_free"])) if not rung.held_out else 1
+        total += own * seconds_per_token(machine, flop, threads, machine["precision"]).value / beside
+    return total
+
+
+def threads_of(machine: Mapping[str, Any], alone: bool) -> int:
+    return max(1, int(machine["cores_free"])) if alone else 1
+
+
+def tokens_of(inputs: Inputs, choices: Choices, frame: Frame, unique: float) -> tuple[int, list[Rung]]:
+    total = SHAPES[frame.family].params(SHAPES[frame.family].shape(frame.sizes()[-1])).total
+    top = float(choices.pick(
+        "ladder.top_tokens", round(ladder.top_tokens(frame, unique)), unit="tokens",
+        formula="min(5 N_total, 4 unique_tokens)", inputs={"N_total": total, "unique_tokens": round(unique)},
+        source=f"{OWN}; epochs: arXiv:2305.16264 section 6", valid="N .07M-.4M", outside=outside(total, 7e4, 4.2e5),
+    ))  # fmt: skip
+    factor = float(choices.pick(
+        "ladder.factor", 9.0, formula="FLOP of the top rung / largest FLOP below it", source="a forecast worth having",
+    ))  # fmt: skip
+    batch = ladder.choose_batch(choices, top, frame.context)
+    if batch % frame.context:
+        raise StudyError("'train.batch_tokens' is wrong", fix="write a multiple of it", where="[set]",
+                         why=f"{batch} is not a multiple of the context {frame.context}")  # fmt: skip
+    given = {int(name.rsplit(".", 1)[1]): value for name, value in choices.overrides.items()
+             if name.startswith("ladder.tokens.")}  # fmt: skip
+    for width, tokens in given.items():
+        if width not in frame.widths:
+            raise StudyError(f"'ladder.tokens.{width}' names no rung", why=f"the widths are {list(frame.widths)}",
+                             fix="set ladder.widths too, or name one of those", where="[set]")  # fmt: skip
+        choices.pick(f"ladder.tokens.{width}", list(tokens), unit="tokens")
+    return batch, ladder.rungs(frame, top, factor, batch, given)
