@@ -74,17 +74,13 @@ def load(tokenizer_json: str) -> Tokenizer:
 def truncate(tokenizer_json: str, vocabulary: int) -> str:
     """The same BPE with fewer merges: exactly what training at the smaller size gives.
 
-    Training ends with the merge that gives the last entry. Two merges may give one token ("aaa"), so the cut is by
-    place among the merges, not by which tokens are known.
+    Every merge gives one new entry, in order: the separator and the bytes come first.
     """
     tree = json.loads(tokenizer_json)
     model = tree["model"]
-    if vocabulary >= len(model["vocab"]):
-        return tokenizer_json
+    assert len(model["vocab"]) == SMALLEST + len(model["merges"]), "not a tokenizer that `train` made"
     model["vocab"] = {token: index for token, index in model["vocab"].items() if index < vocabulary}
-    made = ["".join(pair) for pair in model["merges"]]
-    last = next((token for token, index in model["vocab"].items() if index == vocabulary - 1), "")
-    model["merges"] = model["merges"][: made.index(last) + 1 if last in made else 0]
+    model["merges"] = model["merges"][: max(0, vocabulary - SMALLEST)]
     return json.dumps(tree, ensure_ascii=False, indent=2)
 
 
@@ -133,15 +129,11 @@ def _counts(tokenizer_json: str, texts: Sequence[str], vocabulary: int) -> Any:
 def lengths(model: Mapping[str, Any], vocabulary: int) -> np.ndarray:
     """Into how many tokens of the first `vocabulary` each token falls, shape (entries,).
 
-    BPE merges in order of rank, so the smaller one's result is a state on the way to the larger one's, and no token of
-    the larger is ever crossed: encoding once counts for all sizes. Where two merges give one token, the first is taken.
+    BPE merges in order of rank, so the smaller one's result is a state on the way to the larger one's, and no merge on
+    the way crosses the border of a final token: encoding once with the largest counts exactly for all sizes.
     """
     known = model["vocab"]
     found = np.ones(len(known), dtype=np.int64)
-    done = set()
-    for left, right in model["merges"]:
-        token = known[left + right]
-        if token >= vocabulary and token not in done:
-            found[token] = found[known[left]] + found[known[right]]
-            done.add(token)
+    for left, right in model["merges"][max(0, vocabulary - SMALLEST) :]:
+        found[known[left + right]] = found[known[left]] + found[known[right]]
     return found

@@ -13,8 +13,11 @@ from keel.corpus.readers import Source, open_source
 from keel.study import Data
 
 Open = Callable[..., Source]
-WORDS = ("the of and river stone house green seven under light morning paper wind table quick slow answer number field "
-         "garden window letter silver road city mountain summer winter water bread salt story king").split()  # fmt: skip
+WORDS = [
+    "the", "of", "and", "river", "stone", "house", "green", "seven", "under", "light", "morning", "paper",
+    "wind", "table", "quick", "slow", "answer", "number", "field", "garden", "window", "letter", "silver",
+    "road", "city", "mountain", "summer", "winter", "water", "bread", "salt", "story", "king",
+]  # fmt: skip
 
 
 @pytest.fixture
