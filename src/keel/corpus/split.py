@@ -72,7 +72,7 @@ def key_hash(key: str) -> str:
 
     Example:
         >>> key_hash("a.txt#0")
-        '03fc6213eba0b3cb'
+        'ac26c32ae60b170a'
     """
     return hashlib.sha256(f"{SALT}\0{key}".encode(errors="surrogatepass")).hexdigest()[:16]
 
@@ -82,7 +82,7 @@ def place(hashed: str, salt: str = SALT) -> float:
 
     Example:
         >>> place("8000000000000000"), round(place("8000000000000000", SALT + "/1"), 4)
-        (0.5, 0.2379)
+        (0.5, 0.2817)
     """
     return float(_places(np.array([int(hashed, 16)], dtype=np.uint64), _number(salt))[0])
 
