@@ -22,7 +22,7 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Objective:
         if not sign:
             raise ImportError(f"no built-in loss has that name; {nearest(name, OBJECTIVES)}")
         kind = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise StudyError(
             f"loss '{name}' cannot be loaded", why=str(error), fix="use a built-in name, or module:Name on the path"
         ) from error
