@@ -34,7 +34,7 @@ def find(texts: Sequence[str]) -> Clusters:
 
     parents = list(range(len(texts)))
     first: dict[bytes, int] = {}
-    hashes: dict[str, int] = {}
+    hashes, blank = _Hashes(), MinHash(num_perm=PERMUTATIONS, hashfunc=int)
     index = MinHashLSH(threshold=THRESHOLD, num_perm=PERMUTATIONS)
     exact = 0
     for number, text in enumerate(texts):
@@ -45,9 +45,10 @@ def find(texts: Sequence[str]) -> Clusters:
             _join(parents, number, first[digest])
             continue
         first[digest] = number
-        sketch = MinHash(num_perm=PERMUTATIONS, hashfunc=int)
+        sketch = blank.copy()
         spaced = len(text) <= LONGEST_WORDS * max(1, len(words))
-        sketch.update_batch(_shingles(_hashes(words, hashes) if spaced else _codes("".join(words))))
+        signs = np.array([hashes[word] for word in words] or [0], np.uint64) if spaced else _codes("".join(words))
+        sketch.update_batch(_shingles(signs))
         for other in index.query(sketch):
             _join(parents, number, other)
         index.insert(number, sketch)
@@ -58,11 +59,12 @@ def find(texts: Sequence[str]) -> Clusters:
     return Clusters(alike, exact, sum(len(group) - 1 for group in alike) - exact)
 
 
-def _hashes(words: list[str], known: dict[str, int]) -> np.ndarray:
-    """32-bit hashes of words, shape (words,); `known` saves hashing a word twice."""
-    for word in set(words) - known.keys():
-        known[word] = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest(), "little")
-    return np.array([known[word] for word in words] or [0], dtype=np.uint64)
+class _Hashes(dict[str, int]):
+    """32-bit hashes of words, each worked out once."""
+
+    def __missing__(self, word: str) -> int:
+        self[word] = found = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest(), "little")
+        return found
 
 
 def _codes(text: str) -> np.ndarray:
@@ -70,15 +72,15 @@ def _codes(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-32-le"), dtype="<u4").astype(np.uint64)
 
 
-def _shingles(hashes: np.ndarray) -> list[int]:
-    """32-bit hashes of windows of 5; of a long text the smallest 20,000.
+def _shingles(signs: np.ndarray) -> list[int]:
+    """32-bit hashes of windows of 5 words or characters; of a long text the smallest 20,000.
 
     The smallest hashes of a set are a fair sample of it, and the same sample in an alike set.
     """
-    size = min(SHINGLE, len(hashes))
-    mixed = np.zeros(len(hashes) - size + 1, dtype=np.uint64)
+    size = min(SHINGLE, len(signs))
+    mixed = np.zeros(len(signs) - size + 1, dtype=np.uint64)
     for shift in range(size):
-        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + hashes[shift : shift + len(mixed)]
+        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + signs[shift : shift + len(mixed)]
     mixed = np.unique(mixed >> np.uint64(32))
     return [int(value) for value in mixed[:MOST_SHINGLES]]
 

@@ -105,19 +105,22 @@ class Source:
             text = self._field(record, self.text_field, path)
             group = self._optional(record, self.data.group, path)
             time = self._optional(record, self.data.time, path)
-        where = f"{self.name(path)}:{record.number}"
         if text is None:
             return None
         if not isinstance(text, str):
             raise StudyError(f"'{self.text_field}' holds no text", why=f"found {type(text).__name__}, not a string",
-                             fix="name the text field: [data] text = ...", where=where)  # fmt: skip
+                             fix="name the text field: [data] text = ...", where=self._where(path, record))  # fmt: skip
         if not text.isascii():
             try:
                 text.encode()
             except UnicodeEncodeError as error:
-                raise StudyError("a text holds half a character", why=f"{error.object[error.start]!r}: {error.reason}",
-                                 fix="mend that record: UTF-8 cannot hold it", where=where) from error  # fmt: skip
+                why = f"{error.object[error.start]!r}: {error.reason}"
+                raise StudyError("a text holds half a character", why=why, where=self._where(path, record),
+                                 fix="mend that record: UTF-8 cannot hold it") from error  # fmt: skip
         return Document(f"{file_key}#{record.number}", text, group, time) if text.strip() else None
+
+    def _where(self, path: Path, record: Record) -> str:
+        return f"{self.name(path)}:{record.number}"
 
     def _field(self, record: Record, wanted: str, path: Path) -> object:
         if wanted not in record.values:
@@ -125,7 +128,7 @@ class Source:
                 f"there is no field '{wanted}'",
                 why="the first such record has: " + (", ".join(map(str, record.keys or record.values)) or "no fields"),
                 fix=nearest(wanted, [str(name) for name in record.keys or record.values]),
-                where=f"{self.name(path)}:{record.number}",
+                where=self._where(path, record),
             )
         return record.values[wanted]
 
