@@ -69,6 +69,20 @@ def test_any_bytes_give_documents_or_a_study_error(ending, tmp_path):
     assert "poor" not in outcomes
 
 
+def test_offsets_of_an_arrow_file_are_not_trusted(tmp_path):
+    """Reading beyond the file would end Python itself, not raise."""
+    data = whole(tmp_path)["x.arrow"]
+    for name in tmp_path.iterdir():
+        name.unlink()
+    size = len(ROWS[0]["text"])
+    offsets = b"".join((number * size).to_bytes(4, "little") for number in range(4))
+    assert data.count(offsets) == 1
+    damaged = data.replace(offsets, offsets[:4] + (2**31 - 1).to_bytes(4, "little") + offsets[8:])
+    (tmp_path / "x.arrow").write_bytes(damaged)
+    with pytest.raises(StudyError, match="cannot be read"):
+        open_source(tmp_path, Data(train="."))
+
+
 MEASURE = """
 import resource, sys
 from pathlib import Path
@@ -108,8 +122,8 @@ def test_a_single_line_of_200_mb_takes_little_memory(tmp_path):
 def test_an_endless_line_is_refused_without_reading_it(name, head, tmp_path):
     with (tmp_path / name).open("wb") as file:
         file.write(head + (b'{"text": "' if name == "x.jsonl" else b'"'))
-        for _ in range(150):
-            file.write(b"b" * 1_000_000)
+        file.write(b"b" * 10_000)
+        file.truncate(2 << 30)  # a hole: two gibibytes that take no room on the disk
     said, grown = measured(tmp_path, name, "text")
     assert said == f"line {2 if name == 'x.jsonl' else 3} is longer than 64 MiB"
     assert grown < 200  # the 64 MiB line and what Python needs to grow into it

@@ -12,6 +12,7 @@ import pytest
 
 from keel.corpus import look as look_module
 from keel.corpus import survey as survey_module
+from keel.corpus import tokenizer
 from keel.corpus.look import look, measure_corpus, source_of
 from keel.corpus.split import is_heldout
 from keel.corpus.survey import survey, totals
@@ -136,6 +137,33 @@ def test_large_corpora_are_sampled_by_file(tmp_path, prose, monkeypatch, opened)
     assert 12 <= corpus["sampled"]["files_read"] <= 15
     sides = corpus["split"]
     assert sides["heldout_bytes"] + sides["train_bytes"] == pytest.approx(whole["bytes"]["value"], rel=0.1)
+
+
+def test_files_are_sampled_evenly(tmp_path, prose, monkeypatch, opened):
+    (tmp_path / "data").mkdir()
+    for number in range(60):
+        rows = (
+            [{"text": prose(400, number)}] if number < 30 else [{"text": prose(12, number * 40 + n)} for n in range(33)]
+        )
+        write_rows(tmp_path, rows, f"{number:02d}.jsonl")
+    monkeypatch.setattr(survey_module, "FULL_BYTES", opened().bytes // 4)
+    part = totals(survey(opened(), "document"))
+    assert part["documents"]["value"] == pytest.approx(30 + 30 * 33, rel=0.1)
+
+
+def test_tokens_are_measured_on_text_that_taught_nothing(tmp_path, speeches, monkeypatch):
+    seen: dict[str, list[str]] = {}
+    train, measure = tokenizer.train, tokenizer.measure
+    monkeypatch.setattr(tokenizer, "train", lambda texts, size: train(seen.setdefault("train", list(texts)), size))
+    monkeypatch.setattr(
+        tokenizer, "measure", lambda made, texts, size: measure(made, seen.setdefault("measure", list(texts)), size)
+    )
+    split = corpus_of(tmp_path)["split"]
+    assert seen["train"]
+    assert seen["measure"]
+    assert not set(seen["train"]) & set(seen["measure"])
+    held = {doc.text for doc in source_of(tmp_path, study()).documents() if is_heldout(split, doc)}
+    assert not held & {*seen["train"], *seen["measure"]}
 
 
 def test_the_sample_is_bounded_and_fair(tmp_path, prose, monkeypatch, opened):

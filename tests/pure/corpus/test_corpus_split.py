@@ -96,6 +96,10 @@ def test_salts_give_other_places_and_are_uniform():
     assert place(hashes[0], split.SALT + "/1") != place(hashes[0])
 
 
+def test_times_without_a_zone_are_utc():
+    assert time_key("1970-01-01T05:00") == time_key("1970-01-01T06:00+01:00") == 5 * 3600
+
+
 @pytest.mark.parametrize(
     "times",
     [
