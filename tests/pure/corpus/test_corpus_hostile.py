@@ -77,7 +77,8 @@ def test_offsets_of_an_arrow_file_are_not_trusted(tmp_path):
     size = len(ROWS[0]["text"])
     offsets = b"".join((number * size).to_bytes(4, "little") for number in range(4))
     assert data.count(offsets) == 1
-    damaged = data.replace(offsets, offsets[:4] + (2**31 - 1).to_bytes(4, "little") + offsets[8:])
+    far = b"".join(place.to_bytes(4, "little") for place in (1 << 30, 1 << 30, (1 << 30) + 8))
+    damaged = data.replace(offsets, far + offsets[12:])
     (tmp_path / "x.arrow").write_bytes(damaged)
     with pytest.raises(StudyError, match="cannot be read"):
         open_source(tmp_path, Data(train="."))
