@@ -69,9 +69,8 @@ def _arrow(path: Path, columns: list[str] | None) -> Iterator[tuple[Any, tuple[s
         keys = _keys(path, schema.names)
         wanted = [name for name in columns if name in keys] if columns else list(keys)
         for batch in parts:
-            batch.validate(
-                full=True
-            )  # the file's own offsets are trusted from here on: a damaged one would crash Python
+            # From here on the file's own offsets are trusted: a damaged one would crash Python itself.
+            batch.validate(full=True)
             for first in range(0, batch.num_rows, ROWS):
                 yield batch.slice(first, ROWS).select(wanted), keys
 
