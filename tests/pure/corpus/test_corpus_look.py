@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keel.corpus import formats
 from keel.corpus import look as look_module
 from keel.corpus import survey as survey_module
 from keel.corpus import tokenizer
@@ -88,7 +89,10 @@ def test_repeats_across_a_date_are_said(tmp_path, prose):
     assert any("cross the split" in problem["what"] for problem in corpus["problems"])
 
 
-def test_one_document_is_cut_in_pieces(tmp_path, prose):
+@pytest.mark.parametrize("longest", [1 << 22, 50_000])
+def test_one_document_is_cut_in_pieces(longest, tmp_path, prose, monkeypatch):
+    """Also where it is so long that it was read in parts, which belong together."""
+    monkeypatch.setattr(formats, "PIECE_CHARACTERS", longest)
     (tmp_path / "data").mkdir()
     (tmp_path / "data/novel.txt").write_text(prose(40_000, 1))
     corpus = corpus_of(tmp_path)
