@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keel.corpus import formats
+from keel.corpus import formats, tokenizer
 from keel.corpus import look as look_module
 from keel.corpus import survey as survey_module
-from keel.corpus import tokenizer
 from keel.corpus.look import look, measure_corpus, source_of
 from keel.corpus.split import is_heldout
 from keel.corpus.survey import survey, totals
