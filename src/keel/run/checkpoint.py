@@ -67,10 +67,13 @@ def steps(run_folder: Path) -> list[int]:
     return sorted(int(path.name[5:]) for path in (run_folder / "checkpoints").glob("step-*") if path.is_dir())
 
 
-def read(run_folder: Path, step: int) -> State:
-    """Read a checkpoint; one that does not match its checksums is refused by name."""
+def read(run_folder: Path, step: int, spec_sha256: str | None = None) -> State:
+    """Read a checkpoint; one that does not match its checksums, or is another identity's, is refused by name."""
     folder = folder_of(run_folder, step)
     meta = read_json(folder / "state.json", SCHEMA)
+    if spec_sha256 not in (None, meta["spec_sha256"]):
+        raise StudyError("a checkpoint is another run's", why="it was written under another identity (spec_sha256)",
+                         fix="move that folder away and run again", where=str(folder))  # fmt: skip
     for name, expected in meta["sha256"].items():
         if not (folder / name).exists() or sha256_file(folder / name) != expected:
             raise StudyError(

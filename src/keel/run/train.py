@@ -69,7 +69,7 @@ class Loop:
         """Go on from this run's newest checkpoint, else from the trunk's at the branching step, else from scratch."""
         own = checkpoint.steps(self.place.folder)
         if own:
-            self.load(checkpoint.read(self.place.folder, own[-1]))
+            self.load(checkpoint.read(self.place.folder, own[-1], self.spec.digest()))
         elif self.spec.start["kind"] == "branch":
             assert self.place.parent is not None, "a branch needs its trunk's folder"
             self.load(checkpoint.read(self.place.parent, int(self.spec.start["step"])))
