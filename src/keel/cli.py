@@ -89,14 +89,20 @@ def run(
     study: StudyOption = Path("."),
     dry: Annotated[bool, typer.Option("--dry", help="Build every model and one real batch; train nothing.")] = False,
     skip: Annotated[list[str] | None, typer.Option(metavar="ID", help="Leave a run out.")] = None,
+    on: Annotated[str | None, typer.Option(help="local: in the background, on this machine.")] = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Ask the background job to save and stop.")] = False,
     set_: SetOption = None,
     json: JsonOption = False,
 ) -> None:
     """Carry out the plan, smallest first; seal a forecast before each held-out rung; fit and report."""
 
     def work() -> Answer:
-        from keel.verbs import dry_run, run
+        from keel.verbs import cancel_job, dry_run, launch, run
 
+        if cancel:
+            return cancel_job(study)
+        if on:
+            return launch(study, on)
         loaded = _load(study, set_)
         return dry_run(study, loaded) if dry else run(study, loaded, only, tuple(skip or ()), quiet=json)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from keel.answer import Answer
-from keel.errors import Problem, StudyError
+from keel.errors import Problem, Refusal, Refused, StudyError
 from keel.plan.verb import read_plan
 from keel.study import Study
 from keel.units import parse_count
@@ -18,6 +18,12 @@ def run(folder: Path, study: Study, only: str | None, skip: tuple[str, ...], qui
     from keel.run.ladder import Ladder
 
     answer = Ladder(folder, study, skip, only, quiet=quiet).run()
+    if not any(row["ok"] for row in answer.result["runs"]):
+        gates = [problem for problem in answer.problems if "failed its gate" in problem.what]
+        raise Refused(Refusal(
+            "no run passed its gate", "; ".join(f"{gate.what}: {gate.why}" for gate in gates[:3]) or "none was run",
+            "lower train.lr_scale and train.lr_embedding under [set], plan again, or check the corpus",
+        ))  # fmt: skip
     try:
         fitted = fit(folder, None, [], float(read_plan(folder)["level"]), {}, None)
         answer.writes += fitted.writes
@@ -25,6 +31,8 @@ def run(folder: Path, study: Study, only: str | None, skip: tuple[str, ...], qui
         answer.text += "\n\n" + fitted.text
     except StudyError as error:
         answer.problems += error.problems
+    except Refused as error:
+        answer.problems.append(Problem(*error.refusal))
     page = report(folder)
     answer.writes += page.writes
     return answer
@@ -79,6 +87,32 @@ def dry_run(folder: Path, study: Study) -> Answer:
     from keel.run.dry import dry
 
     return dry(folder, study)
+
+
+def launch(folder: Path, name: str) -> Answer:
+    """Hand the study to a launcher; `keel status` and job.log show how it goes."""
+    from keel.launch import load
+
+    _need_train()
+    launcher = load(name)
+    job = launcher.submit(folder)
+    text = (
+        f"submitted  {name} job {job.id}; log {job.log}\n"
+        "           keel status shows how it goes, keel run --cancel stops it"
+    )
+    return Answer(result=job.json(), text=text, writes=["job.sh", "job.json"])
+
+
+def cancel_job(folder: Path) -> Answer:
+    """Ask the study's background job to save and stop."""
+    from keel.launch import load
+    from keel.launch.local import attach
+
+    job = attach(folder)
+    load(job.launcher).cancel(job)
+    return Answer(
+        result=job.json() | {"state": load(job.launcher).poll(job)}, text=f"asked job {job.id} to save and stop"
+    )
 
 
 def _need_train() -> None:

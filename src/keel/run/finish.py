@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from keel import model
 from keel.corpus.shards import Shards
 from keel.evaluate.bits_per_byte import Judgement, judge, unigram_bits_per_byte
-from keel.files import write_json, write_text
+from keel.files import place_error, write_json, write_text
 from keel.model.shapes import facts_of
 from keel.plan.spec import Spec
 from keel.run.train import Trained
@@ -69,10 +73,27 @@ def _stalled(judgement: Judgement, shards: Shards) -> dict[str, str] | None:
 
 
 def _export(spec: Spec, folder: Path, shards: Shards, trained: Trained, result: dict[str, Any]) -> None:
-    """`model/`: weights, config, tokenizer and card, loadable with from_pretrained."""
+    """`model/`: weights, config, tokenizer and card, loadable with from_pretrained; whole or absent.
+
+    Raises:
+        StudyError: the disk is full, or cannot be written.
+    """
+    target, building = folder / "model", folder / ".model"
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        _write_model(spec, building, shards, trained, result)
+        shutil.rmtree(target, ignore_errors=True)
+        building.replace(target)
+    except (OSError, SafetensorError) as error:
+        # The library writes through Rust, whose errors carry the system's number as text.
+        number = re.search(r"os error (\d+)", str(error))
+        cause = OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(None, str(error))
+        raise place_error(error if isinstance(error, OSError) and error.errno else cause, target) from error
+
+
+def _write_model(spec: Spec, target: Path, shards: Shards, trained: Trained, result: dict[str, Any]) -> None:
     from transformers import PreTrainedTokenizerFast
 
-    target = folder / "model"
     model.load(spec.family).export(trained.parts["model"], target)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(shards.tokenizer_path), eos_token="<|end|>", bos_token="<|end|>", pad_token="<|end|>",

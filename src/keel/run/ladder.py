@@ -61,7 +61,7 @@ class Ladder:
         with held(self.folder) as lock_fd:
             self.shards = prepare(self.folder, source_of(self.folder, self.study), self.plan)
             self._write_specs()
-            todo = [item for item in self.experiments if not self.done(item["id"])]
+            todo = [item for item in self.experiments if not self.done(item["id"]) and not self._cut_off(item)]
             if todo:
                 self._carry_out(todo, lock_fd)
             return self._answer()
@@ -69,6 +69,11 @@ class Ladder:
     def done(self, run_id: str) -> bool:
         """A run that has a result is never done again."""
         return (self.folder / "runs" / run_id / "result.json").exists()
+
+    def _cut_off(self, item: dict[str, Any]) -> bool:
+        """A branch whose trunk diverged has nothing to start from."""
+        path = self.folder / "runs" / str(item["trunk"]) / "result.json"
+        return path.exists() and ((read_json(path, RESULT)["gate"] or {}).get("name") == "diverged")
 
     def _carry_out(self, todo: list[dict[str, Any]], lock_fd: int) -> None:
         small = [item for item in todo if not item["held_out"]]
@@ -148,7 +153,11 @@ class Ladder:
                                          "its result is measured but scores no forecast", str(path)))  # fmt: skip
             return
         seen = {other["id"] for other in self.experiments if not other["held_out"]}
-        rows = [row for row in read(self.folder / "runs").rows if row.id in seen]
+        try:
+            rows = [row for row in read(self.folder / "runs").rows if row.id in seen]
+        except StudyError as error:
+            self.problems += error.problems
+            return
         target = Target(params=float(item["params"]["total"]), tokens=float(item["tokens"]), flop=item["cost"]["flop"])
         made = forecast(rows, target, self.plan["level"])
         if isinstance(made, Refusal):

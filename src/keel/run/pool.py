@@ -105,13 +105,14 @@ class Pool:
                 worker.process.send_signal(signal.SIGTERM)
 
     def run(self, tasks: Sequence[Task], on_message: Callable[[Task, dict[str, Any]], None]) -> dict[str, Any]:
-        """Run all tasks; returns each one's result by name. Tasks whose trunk failed its gate are not run.
+        """Run all tasks; returns each one's result by name. What needs a diverged task is not run.
 
         Raises:
             Preempted: `stop` was called; every worker has saved.
             StudyError: a worker met a problem, or died.
         """
         waiting, results = list(tasks), dict[str, Any]()
+        self.lost: set[str] = set()
         with selectors.DefaultSelector() as selector:
             for worker in self.workers:
                 selector.register(worker.out, selectors.EVENT_READ, worker)
@@ -124,6 +125,9 @@ class Pool:
         return results
 
     def _hand_out(self, waiting: list[Task], results: Mapping[str, Any]) -> None:
+        for task in [task for task in waiting if self.lost.intersection(task.needs)]:
+            waiting.remove(task)
+            self.lost.add(task.name)
         for worker in self.workers:
             ready = [task for task in waiting if all(need in results for need in task.needs)]
             if worker.task is None and ready and not self.stopping:
@@ -148,7 +152,14 @@ class Pool:
                 raise RuntimeError(message["bug"])
             if "done" in message:
                 results[task.name] = message["done"]
+                if _diverged(message["done"]):
+                    self.lost.add(task.name)
                 on_message(task, message)
+
+
+def _diverged(result: dict[str, Any] | None) -> bool:
+    """Whether a stretch ended without weights that others could go on from."""
+    return result is not None and result["gate"] is not None and result["gate"]["name"] == "diverged"
 
 
 def _died(worker: _Worker) -> StudyError:

@@ -132,7 +132,7 @@ def _steps(loop: Loop, meter: Meter, until: int, keep: set[int], report: Report,
         loss = sum(terms.values())
         recent.append(loss)
         if not torch.isfinite(torch.tensor([loss, norm])).all():
-            return f"diverged: loss {loss}, gradient norm {norm} at step {loop.step}"
+            return f"loss {loss}, gradient norm {norm} at step {loop.step}"
         now = time.monotonic()
         if loop.step % every == 0 or loop.step == until:
             rate = spec.lr_hidden * spec.multiplier(loop.step - 1)

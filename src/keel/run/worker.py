@@ -53,6 +53,7 @@ def say(out: TextIO, message: dict[str, Any]) -> None:
 
 def _answer(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any]:
     from keel.errors import Preempted, StudyError
+    from keel.files import place_error
 
     try:
         return {"done": _work(task, out, flag)}
@@ -60,6 +61,9 @@ def _answer(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any]:
         return {"preempted": True}
     except StudyError as error:
         return {"problems": [problem._asdict() for problem in error.problems]}
+    except OSError as error:
+        problems = place_error(error, Path(error.filename or task["folder"])).problems
+        return {"problems": [problem._asdict() for problem in problems]}
     except Exception:
         return {"bug": traceback.format_exc()}
 
