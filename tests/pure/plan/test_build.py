@@ -73,7 +73,8 @@ SET: dict[str, Any] = {
     "ladder.factor": 5, "ladder.level": 0.8, "ladder.replicates": 2, "ladder.time_s": 100, "train.batch_tokens": 640,
     "train.lr_scale": 0.3, "train.lr_embedding": 0.02, "train.warmup_tokens": 2048, "train.decay_fraction": 0.1,
     "train.weight_decay": 0.0, "train.seed": 5, "train.precision": "bf16-head", "target.compute": 1e14,
-    "heldout.max_bytes": 10_000, "ladder.tokens.16": [20_480, 40_960], "tokenizer.vocabulary": 512, "model.family": "llama",
+    "heldout.max_bytes": 10_000, "ladder.tokens.16": [20_480, 40_960], "tokenizer.vocabulary": 512,
+    "model.family": "llama",
 }  # fmt: skip
 
 
