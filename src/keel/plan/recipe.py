@@ -21,6 +21,7 @@ WHOLE = frozenset({
     "tokenizer.vocabulary", "model.layers", "model.context", "ladder.replicates", "train.batch_tokens", "train.seed",
     "heldout.max_bytes",
 })  # fmt: skip
+MOST_SEEDS = 1 << 32
 SHARES = frozenset({"ladder.level", "train.decay_fraction"})
 TEXTS = frozenset({"model.family", "train.precision"})
 WARMUP_STEPS = 100
@@ -78,6 +79,8 @@ def _remedy(name: str, value: Any) -> str:
     if name == "ladder.factor":
         return "" if _number(value) and value > 1 else "write a number above 1"
     good = _number(value) and (value > 0 or (name in ZERO_IS_FINE and value == 0))
+    if name == "train.seed" and good and value >= MOST_SEEDS:
+        return "write a whole number below 2^32"
     if name in WHOLE:
         return "" if good and value == int(value) else "write a positive whole number"
     return "" if good else "write a positive number"
