@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from keel.model.head import DTYPES
+from keel.model.llama_fast import hidden_states
 from keel.model.shapes import LlamaShapes, Precision, Shape
 
 
@@ -22,6 +23,10 @@ class Trunk(nn.Module):
         super().__init__()
         self.library = library
         self.body_dtype, self.head_precision = DTYPES[precision["body"]], precision["head"]
+        # The lookup's gradient touches few rows: it is added to the head's in place, not as a second table.
+        table = library.get_input_embeddings()
+        table.sparse = True
+        table.weight.register_post_accumulate_grad_hook(_dense)
 
     @property
     def head_weight(self) -> Tensor:
@@ -33,8 +38,16 @@ class Trunk(nn.Module):
         """Hidden states after the last norm."""
         mixed = self.body_dtype != torch.float32
         with torch.autocast("cpu", dtype=self.body_dtype, enabled=mixed):
+            if self.library.config._attn_implementation == "sdpa":
+                return hidden_states(self.library.base_model, tokens_bt, self.body_dtype if mixed else None)
             hidden: Tensor = self.library.base_model(input_ids=tokens_bt, use_cache=False).last_hidden_state
         return hidden.float() if mixed else hidden
+
+
+def _dense(weight: Tensor) -> None:
+    """Optimiser, clipping and ranks see a dense gradient, also where the loss has no head."""
+    if weight.grad is not None and weight.grad.is_sparse:
+        weight.grad = weight.grad.to_dense()
 
 
 class Llama(LlamaShapes):
