@@ -46,7 +46,17 @@ def tiers() -> list[Tier]:
 
 def run(tier: Tier) -> tuple[int, float, list[str]]:
     """The exit code, the seconds, and the slowest tests of a tier; its output is shown as it comes."""
-    command = [sys.executable, "-m", "pytest", "-n", WORKERS, f"--durations={SLOWEST}", *tier.arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n",
+        WORKERS,
+        "--dist",
+        "loadfile",
+        f"--durations={SLOWEST}",
+        *tier.arguments,
+    ]
     started_s = time.monotonic()
     slow: list[str] = []
     env = os.environ | {"PYTHONUNBUFFERED": "1"}
