@@ -21,7 +21,7 @@ def main() -> None:
     asked = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="keel-prove-"))
     whole, broken = root / "whole", root / "broken"
-    kill.make(whole)
+    kill.make(whole, scale=5)
     shutil.copytree(whole, broken)
     span_s = kill.finish(whole)
     print(f"uninterrupted: {span_s:.1f} s, {len(kill.results(whole))} results and weights")
@@ -32,7 +32,7 @@ def main() -> None:
             _compare(kill.results(whole), kill.results(broken))
             shutil.rmtree(broken / "runs")
             round_ += 1
-        for line in kill.kill_some(broken, 1, span_s * 0.8, asked.seed * 1000 + done):
+        for line in kill.kill_some(broken, 1, span_s * 0.9, asked.seed * 1000 + done, first=done):
             print(f"kill {done + 1:>3} (round {round_ + 1})  after {line}", flush=True)
         done += 1
     kill.finish(broken)

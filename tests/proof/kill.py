@@ -12,6 +12,7 @@ from pathlib import Path
 
 from keel.corpus import markov
 
+WIDTHS = {16: (20_480, 40_960), 24: (20_480, 30_720), 32: (20_480, 30_720), 40: (61_440,)}
 STUDY = """[data]
 train = "text"
 [set.tokenizer]
@@ -20,11 +21,9 @@ vocabulary = 512
 layers = 1
 context = 64
 [set.ladder]
-widths = [16, 24, 32]
+widths = [16, 24, 32, 40]
 [set.ladder.tokens]
-16 = [20_480, 30_720, 40_960]
-24 = [20_480, 30_720]
-32 = [61_440]
+{tokens}
 [set.train]
 batch_tokens = 512
 warmup_tokens = 5120
@@ -33,12 +32,16 @@ precision = "fp32"
 ENV = os.environ | {"KEEL_SAVE_EVERY_S": "0.2"}
 
 
-def make(folder: Path) -> None:
-    """A tiny study on generated text, looked at and planned."""
+def make(folder: Path, scale: int = 1) -> None:
+    """A tiny study on generated text, looked at and planned; `scale` makes every run longer."""
     markov.write(folder / "text", markov.chain(200, 8, seed=1), documents=40, words_each=1500, seed=2)
-    (folder / "study.toml").write_text(STUDY)
+    (folder / "study.toml").write_text(STUDY.format(tokens=_tokens(scale)))
     for verb in ("look", "plan"):
         subprocess.run([sys.executable, "-m", "keel", verb, "--study", str(folder)], check=True, capture_output=True)
+
+
+def _tokens(scale: int) -> str:
+    return "\n".join(f"{width} = {[scale * count for count in counts]}" for width, counts in WIDTHS.items())
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
@@ -61,12 +64,13 @@ def finish(folder: Path) -> float:
     return time.monotonic() - started_s
 
 
-def kill_some(folder: Path, kills: int, span_s: float, seed: int) -> list[str]:
+def kill_some(folder: Path, kills: int, span_s: float, seed: int, first: int = 0) -> list[str]:
     """Start and SIGKILL `kills` times after random delays; every third time the parent alone. Says what was there."""
     rng, seen = random.Random(seed), []
-    for number in range(kills):
+    for number in range(first, first + kills):
         process = start(folder)
-        delay_s = rng.uniform(0.02, 1.0) * span_s
+        # Starting up takes a third of the time and is the dullest moment to be killed in.
+        delay_s = (rng.uniform(0.0, 0.35) if number % 5 == 4 else rng.uniform(0.35, 1.0)) * span_s
         try:
             process.wait(delay_s)
         except subprocess.TimeoutExpired:

@@ -19,5 +19,5 @@ def test_a_killed_study_ends_in_the_same_bytes(tmp_path: Path) -> None:
     kill.kill_some(broken, kills=4, span_s=span_s, seed=0)
     kill.finish(broken)
     expected = kill.results(whole)
-    assert len([name for name in expected if name.endswith("weights")]) == 6
+    assert len([name for name in expected if name.endswith("weights")]) == 7
     assert kill.results(broken) == expected

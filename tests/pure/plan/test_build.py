@@ -98,7 +98,8 @@ def test_an_override_is_used_and_shown_as_yours(make: Any, name: str) -> None:
     + [("train.precision", "fp8"), ("model.family", "mamba"), ("ladder.widths", [16]), ("ladder.widths", [16, 20]),
        ("ladder.widths", "16"), ("ladder.widths", [16, 16]), ("ladder.tokens.16", 5), ("ladder.tokens.16", ["a"]),
        ("ladder.tokens.x", [1024]), ("ladder.tokens", 5), ("train.batch_tokens", 1000), ("train.batch_tokens", 640.5),
-       ("train.seed", 0.5), ("train.seed", 2**32), ("tokenizer.vocabulary", 700), ("ladder.level", 1.5), ("train.decay_fraction", 1.5),
+       ("train.seed", 0.5), ("train.seed", 2**32), ("tokenizer.vocabulary", 700), ("ladder.level", 1.5),
+       ("train.decay_fraction", 1.5),
       
        ("ladder.tokens.20", [20480]), ("train.warmup_tokens", 90_000), ("ladder.factor", 1),
        ("model.context", 0), ("model.layers", 2.5), ("ladder.replicates", 1.5)],
