@@ -61,7 +61,7 @@ class Llama(LlamaShapes):
             vocab_size=shape.vocabulary, hidden_size=shape.width, intermediate_size=shape.feed_forward,
             num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.heads,
             max_position_embeddings=shape.context, tie_word_embeddings=shape.tied, attention_bias=False,
-            bos_token_id=0, eos_token_id=0, pad_token_id=0,
+            bos_token_id=0, eos_token_id=0,
         )  # fmt: skip
 
     def library(self, shape: Shape) -> Any:
