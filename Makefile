@@ -27,7 +27,8 @@ format: $(STAMP)
 	$(BIN)/ruff format src tests benchmarks
 	$(BIN)/ruff check --fix src tests benchmarks
 
-# A CPU machine gets the plain build of torch; where an NVIDIA driver answers, set TORCH to the build you want.
+# torch is pinned to one release; which build of it comes (CPU or CUDA) is your package index's choice: point
+# PIP_INDEX_URL or PIP_FIND_LINKS at CPU wheels where there is no GPU.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -e '.[train,bench,dev]'

@@ -1,6 +1,6 @@
 """The README's demo table: `keel demo` on five seeds, then on a corpus that no setting was chosen on.
 
-`python benchmarks/demo_seeds.py [--seeds 0 1 2 3 4] [--corpus FOLDER] [--source markov]` prints one row a seed and the medians.
+`demo_seeds.py [--seeds 0 1 2] [--corpus FOLDER] [--source markov]` prints a row a seed and the medians.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|---|")
     rows = [_one(seed, asked.source, asked.corpus) for seed in asked.seeds]
     hits = sum(row["hit"] for row in rows)
-    print(f"\n{hits} of {len(rows)} inside; median |error| {statistics.median(abs(row['error']) for row in rows):.2f} %, "
+    error = statistics.median(abs(row["error"]) for row in rows)
+    print(f"\n{hits} of {len(rows)} inside; median |error| {error:.2f} %, "
           f"median half-width {statistics.median(row['half'] for row in rows):.1f} %, "
           f"factor {min(row['factor'] for row in rows):.1f} at least, "
           f"copying the nearest run {statistics.median(abs(row['naive']) for row in rows):.1f} % off, "
@@ -58,7 +59,8 @@ def _one(seed: int, source: str, corpus: Path | None) -> dict[str, Any]:
     sealed = json.loads(next((root / "demo" / "runs").glob("*/forecast.json")).read_text())
     shutil.rmtree(root)
     row = {
-        "hit": score["hit"], "error": 100 * score["error"], "half": 50 * (score["high"] - score["low"]) / score["value"],
+        "hit": score["hit"], "error": 100 * score["error"],
+        "half": 50 * (score["high"] - score["low"]) / score["value"],
         "factor": 10 ** sealed["distance"], "naive": 100 * (score["measured"] / sealed["naive"]["nearest_run"] - 1),
         "seconds": seconds,
     }  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "proof"))
 
-import kill  # noqa: E402
+import kill
 
 
 def main() -> None:

@@ -56,7 +56,9 @@ def fit(
         )  # fmt: skip
     made = read_plan(folder)
     targets = targets or [{name: target[name] for name in ("params", "tokens", "flop")} for target in made["targets"]]
-    return fit_table(folder / "runs", targets, level, columns, folder / "fit.json")
+    answer = fit_table(folder / "runs", targets, level, columns, folder / "fit.json")
+    answer.writes = ["fit.json"]
+    return answer
 
 
 def parse_at(text: str) -> dict[str, float]:

@@ -12,6 +12,7 @@ from keel.errors import Problem, StudyError
 from keel.files import read_json, sha256_file, write_json
 from keel.plan.build import build
 from keel.plan.frame import Inputs
+from keel.plan.notes import check_start, notes
 from keel.study import Study, flatten
 from keel.units import show_bytes, show_count, show_duration
 
@@ -25,6 +26,7 @@ TOPICS = {
 
 def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None = None) -> Answer:
     """Make plan.json. Runs that exist keep their identity; what changed since the last plan is shown."""
+    check_start(study)
     evidence = {name: _read(folder, name, schema) for name, schema in EVIDENCE.items()}
     made = build(Inputs(study, *evidence.values()), as_of or time.strftime("%Y-%m-%d", time.gmtime()))
     made["reads"] = {name: sha256_file(folder / name) for name in EVIDENCE}
@@ -34,7 +36,8 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     shown = ("route", "family", "objective", "tokenizer", "experiments", "targets", "totals")
     return Answer(
         result={name: made[name] for name in shown},
-        text=show(made, why), numbers=[Number(**number) for number in made["numbers"]], problems=changes,
+        text=show(made, why), numbers=[Number(**number) for number in made["numbers"]], 
+        problems=changes + notes(study, made["objective"]),
         reads=["study.toml", *EVIDENCE], writes=["plan.json"],
     )  # fmt: skip
 

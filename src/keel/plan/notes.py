@@ -1,0 +1,59 @@
+"""What a study asks for that this plan does not weigh: said, never dropped in silence."""
+
+from __future__ import annotations
+
+from keel.errors import Problem, StudyError
+from keel.objective.facts import FACTS
+from keel.study import Study
+
+SCRATCH = ("auto", "scratch")
+
+
+def check_start(study: Study) -> None:
+    """Only fresh weights can be planned.
+
+    Raises:
+        StudyError: [start] from names a model, a folder or a run.
+    """
+    if study.start.start_from not in SCRATCH:
+        raise StudyError(
+            f"[start] from = '{study.start.start_from}' cannot be planned",
+            why="this version starts from fresh weights only",
+            fix='write from = "auto" or "scratch"',
+            where="study.toml",
+        )  # fmt: skip
+
+
+def notes(study: Study, objective: str) -> list[Problem]:
+    """Use cases that the loss precludes or does not unlock, and fields that are recorded but not weighed."""
+    facts = FACTS[objective]
+    found = []
+    for case in study.use_case:
+        if case.task in facts.precludes:
+            cite = facts.precludes[case.task]
+            what, why = (
+                f"'{case.name}' ({case.task}) is precluded by the loss {objective}",
+                f"{cite.why} ({cite.source})",
+            )
+            found.append(Problem(what, why, "the ladder still measures what text gives", "[[use_case]]"))
+        elif case.task not in facts.unlocks:
+            what = f"nothing is known of {objective} for '{case.name}' ({case.task})"
+            found.append(Problem(what, "no source says it serves", "judge it before you pay", "[[use_case]]"))
+    return found + _not_weighed(study)
+
+
+def _not_weighed(study: Study) -> list[Problem]:
+    given = {
+        "budget.compute_usd": study.budget.compute_usd, "budget.people_days": study.budget.people_days,
+        "budget.deadline": study.budget.deadline, "budget.value_usd": study.budget.value_usd,
+        "budget.compute": study.budget.compute, "limits.hardware": study.limits.hardware,
+        "limits.deployed": study.limits.deployed, "data.stated": study.data.stated,
+        "use_case.accept": [case.accept for case in study.use_case if case.accept is not None],
+        "use_case.serve": [case.serve for case in study.use_case if case.serve is not None],
+    }  # fmt: skip
+    names = [name for name, value in given.items() if value]
+    if not names:
+        return []
+    why = "prices, deadlines and released models are not in it yet"
+    fix = "they are kept in the study; for time, set budget.time_s"
+    return [Problem(f"not weighed by this plan: {', '.join(names)}", why, fix, "study.toml")]

@@ -1,0 +1,37 @@
+"""What a plan does not weigh is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from keel.errors import StudyError
+from keel.plan.notes import check_start, notes
+from keel.study import parse
+
+DATA = {"data": {"train": "x"}}
+
+
+def test_a_use_case_that_the_loss_precludes_is_named() -> None:
+    found = notes(parse(DATA | {"use_case": [{"name": "gaps", "task": "fill-mask"}]}), "clm")
+    assert "precluded" in found[0].what
+    assert "left" in found[0].why
+
+
+def test_a_use_case_that_no_source_speaks_of_is_named() -> None:
+    found = notes(parse(DATA | {"use_case": [{"name": "cats", "task": "image-classification"}]}), "clm")
+    assert "nothing is known" in found[0].what
+
+
+def test_a_use_case_that_the_loss_unlocks_needs_no_word() -> None:
+    assert notes(parse(DATA | {"use_case": [{"name": "write", "task": "text-generation"}]}), "clm") == []
+
+
+def test_fields_that_are_not_weighed_are_listed() -> None:
+    found = notes(parse(DATA | {"budget": {"compute_usd": 10, "deadline": "6 weeks"}}), "clm")
+    assert "budget.compute_usd, budget.deadline" in found[0].what
+
+
+def test_a_released_base_is_refused() -> None:
+    with pytest.raises(StudyError, match="cannot be planned"):
+        check_start(parse(DATA | {"start": {"from": "some/model"}}))
+    check_start(parse(DATA | {"start": {"from": "scratch"}}))
