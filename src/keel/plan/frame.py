@@ -45,11 +45,12 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
     frame = ladder.frame(shared, ladder.widths_from(ladder.MIN_WIDTH), vocabulary)
     for smallest in range(ladder.MIN_WIDTH + 8, ladder.MAX_WIDTH // 4, 8):
         wider = ladder.frame(shared, ladder.widths_from(smallest), vocabulary)
-        if _ladder_s(inputs.machine, wider, unique) > budget_s:
+        if _ladder_s(inputs.machine, wider, unique) > budget_s or not _fed(wider, unique):
             break
         frame = wider
     widths = choices.pick(
-        "ladder.widths", list(frame.widths), formula="w (1, 1.5, 2, 3, 4), the largest w whose ladder fits the time",
+        "ladder.widths", list(frame.widths), 
+        formula="w (1, 1.5, 2, 3, 4): the largest w that fits the time and has 5 tokens a parameter in 4 epochs",
         inputs={"time_s": budget_s}, source="log-spaced sizes over 4x of width", valid="width 16-128 measured",
         outside=outside(max(frame.widths), 16, 128),
     )  # fmt: skip
@@ -75,6 +76,11 @@ def _vocabulary(corpus: Mapping[str, Any], choices: Choices) -> int:
                          where="[set] tokenizer.vocabulary",
                          fix="choose one of those, or run `keel look` again")  # fmt: skip
     return int(chosen)
+
+
+def _fed(frame: Frame, unique: float) -> bool:
+    """Whether the top rung's tokens are set by its size, not by the end of the corpus."""
+    return ladder.top_tokens(frame, unique) < ladder.MAX_EPOCHS * unique
 
 
 def _ladder_s(machine: Mapping[str, Any], frame: Frame, unique: float) -> float:

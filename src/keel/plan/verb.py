@@ -93,13 +93,13 @@ def show(made: Mapping[str, Any], why: str | None = None) -> str:
         f"total   {made['totals']['text']} ({show_count(made['totals']['flop'])} FLOP, "
         f"memory {show_bytes(made['totals']['memory_bytes'])}; money: {made['totals']['usd_why']})",
         "",
-        f"{'run':<28}{'params':>8}{'tokens':>8}{'steps':>7}{'FLOP':>10}{'time':>8}  teaches",
+        f"{'run':<28}{'params':>8}{'tokens':>8}{'steps':>7}{'FLOP':>10}{'time':>14}  teaches",
     ]  # fmt: skip
     for item in made["experiments"]:
         cost = item["cost"]
         lines.append(
             f"{item['id']:<28}{show_count(item['params']['total']):>8}{show_count(item['tokens']):>8}"
-            f"{item['spec']['steps']:>7}{cost['flop']:>10.2g}{show_duration(cost['s']):>8}  "
+            f"{item['spec']['steps']:>7}{cost['flop']:>10.2g}{show_duration(cost['s']):>14}  "
             f"{'HELD OUT: ' if item['held_out'] and item['kind'] == 'branch' else ''}{item['why']}"
         )
     target = made["targets"][0]
