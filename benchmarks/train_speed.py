@@ -4,7 +4,7 @@
 
 "as installed": each in its own process. The Trainer has its defaults (fp32, the C library's allocator); keel has the
 allocator settings that `keel run` gives its workers, and the precision that is fastest here. The parent lets them run
-in turns, one window at a time, so that a passing load falls on both. Peak memory is each process's ru_maxrss.
+in turns, one window at a time, so that a passing load falls on both. Peak memory is each process's own high-water mark.
 "like for like": both in one process, same precision, same allocator, windows in turns inside one Trainer.train().
 
 Both ratios are stated because a Trainer user can set the same variables and bf16=True.
