@@ -7,6 +7,7 @@ import json
 import math
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,6 +127,11 @@ def read_json(path: Path, schema: str) -> dict[str, Any]:
         )
     assert isinstance(value, dict)
     return value
+
+
+def utc_now() -> str:
+    """The time as artefacts write it: 2026-01-31T12:00:00Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def finite(value: float | None) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from keel.corpus.machine import machine
 from keel.corpus.readers import Source, open_source
 from keel.corpus.survey import Survey, survey, totals
 from keel.errors import Problem, StudyError
-from keel.files import digest, read_json, sha256_bytes, sha256_file, write_json, write_text
+from keel.files import digest, read_json, sha256_bytes, sha256_file, utc_now, write_json, write_text
 from keel.progress import Progress
 from keel.study import Study
 from keel.units import show_bytes, show_count
@@ -86,7 +85,7 @@ def measure_corpus(source: Source, study: Study) -> tuple[dict[str, Any], str]:
     rows, tokenizer_json, trained_bytes, notes = _tokens(seen, divided, study)
     files = _files(source)
     corpus = {
-        "made_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "keel": __version__,
+        "made_utc": utc_now(), "keel": __version__,
         "data": {"patterns": list(study.data.patterns), "format": source.format, "text_field": source.text_field,
                  "group_field": study.data.group, "time_field": study.data.time, "encoding": study.data.encoding},
         "files": files, "data_sha256": _data_digest(source, files),

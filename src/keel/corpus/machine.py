@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from keel.errors import Problem
+from keel.files import utc_now
 
-# Workers of `keel run` use the same (run/pool.py says why; a test keeps the two equal): rates then hold for runs.
+# The probe and the workers of `keel run` share this, so that measured rates hold for runs.
+# glibc hands large buffers back to the kernel after every step; keeping them is worth 1.1-2.3x. Waiting threads that
+# spin are worth nothing here, and beside another busy process they cost 20x (docs/decisions/0003-speed.md).
 ALLOCATOR = {
     "MALLOC_MMAP_MAX_": "0", "MALLOC_TOP_PAD_": str(256 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
     "OMP_WAIT_POLICY": "PASSIVE",
@@ -38,7 +41,7 @@ def machine(study_folder: Path) -> dict[str, Any]:
     total, unused = memory_bytes()
     problems: list[Problem] = []
     return {
-        "made_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "made_utc": utc_now(),
         "cores": cores, "cores_free": free, "memory_bytes": total, "memory_free_bytes": unused,
         "disk_free_bytes": disk_free_bytes(study_folder), "cpu": cpu_name(), "platform": platform.platform(),
         "torch": _version("torch"),

@@ -7,12 +7,11 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from keel.errors import Problem, StudyError
-from keel.files import read_json, write_json, write_text
+from keel.files import read_json, utc_now, write_json, write_text
 from keel.launch.base import JobRef, State
 from keel.run.lock import holder
 
@@ -59,7 +58,7 @@ class Local:
         )  # fmt: skip
         job = JobRef(
             launcher="local", id=str(process.pid), study=str(study.resolve()), log=str(study.resolve() / "job.log"),
-            submitted_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            submitted_utc=utc_now(),
         )  # fmt: skip
         write_json(study / "job.json", SCHEMA, job.json())
         return job

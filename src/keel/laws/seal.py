@@ -6,12 +6,11 @@ The sha256 of forecast.json goes into the first line of the run's metrics.jsonl;
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from keel.errors import StudyError
-from keel.files import digest, read_json, sha256_file, write_json
+from keel.files import digest, read_json, sha256_file, utc_now, write_json
 from keel.laws.forecast import Forecast
 from keel.laws.law import Row
 
@@ -43,7 +42,7 @@ def seal(path: Path, forecast: Forecast, run: str, rows: Sequence[Row]) -> str:
             fix="a sealed forecast is never replaced: keep it, or start the run under another name",
             where=str(path),
         )
-    return write_json(path, SCHEMA, {"sealed_utc": _now()} | content)
+    return write_json(path, SCHEMA, {"sealed_utc": utc_now()} | content)
 
 
 def _plain(value: Any) -> Any:
@@ -82,14 +81,10 @@ def score(run_folder: Path, measured: float, *, sealed_sha256: str | None = None
         old = read_json(target, SCORE)
         if all(old.get(key) == value for key, value in result.items()):
             return {key: value for key, value in old.items() if key != "schema"}
-    result["scored_utc"] = _now()
+    result["scored_utc"] = utc_now()
     write_json(target, SCORE, result)
     return result
 
 
 def _file(path: Path, name: str) -> Path:
     return path if path.suffix == ".json" else path / name
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

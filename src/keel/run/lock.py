@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from keel.errors import StudyError
-from keel.files import place_error
+from keel.files import place_error, utc_now
 
 PATIENCE_S = 3.0
 
@@ -77,5 +77,5 @@ def _holder(handle: int) -> str:
 
 
 def _me() -> dict[str, object]:
-    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    since = utc_now()
     return {"pid": os.getpid(), "host": os.uname().nodename, "since_utc": since}

@@ -13,14 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from keel.corpus.machine import ALLOCATOR
 from keel.errors import Preempted, Problem, StudyError
 
-# glibc hands large buffers back to the kernel after every step; keeping them is worth 1.1-2.3x. Waiting threads that
-# spin are worth nothing here, and beside another busy process they cost 20x (docs/decisions/0003-speed.md).
-ALLOCATOR = {
-    "MALLOC_MMAP_MAX_": "0", "MALLOC_TOP_PAD_": str(256 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
-    "OMP_WAIT_POLICY": "PASSIVE",
-}  # fmt: skip
 QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
          "TRANSFORMERS_VERBOSITY": "error", "PYTHONUNBUFFERED": "1"}  # fmt: skip
 

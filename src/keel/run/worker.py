@@ -105,22 +105,18 @@ def _note_execution(folder: Path, task: dict[str, Any], seconds: float) -> None:
     import transformers
 
     from keel import __version__
-    from keel.files import read_json, write_json
+    from keel.files import read_json, utc_now, write_json
 
     path, schema = folder / "execution.json", "keel.execution/1"
-    before: dict[str, Any] = read_json(path, schema) if path.exists() else {"seconds": 0.0, "started_utc": _utc()}
+    before: dict[str, Any] = read_json(path, schema) if path.exists() else {"seconds": 0.0, "started_utc": utc_now()}
     values = {
         "threads": task["threads"], "device": "cpu", "micro_samples": None, "ranks": 1,
-        "seconds": before["seconds"] + seconds, "started_utc": before["started_utc"], "ended_utc": _utc(),
+        "seconds": before["seconds"] + seconds, "started_utc": before["started_utc"], "ended_utc": utc_now(),
         "versions": {"keel": __version__, "torch": torch.__version__, "transformers": transformers.__version__,
                      "python": platform.python_version()},
         "platform": platform.platform(), "processor": platform.processor() or platform.machine(),
     }  # fmt: skip
     write_json(path, schema, values)
-
-
-def _utc() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 if __name__ == "__main__":
