@@ -33,6 +33,8 @@ def wait_for_training(folder: Path, process: subprocess.Popen[bytes]) -> None:
 def test_a_second_run_is_told_who_holds_the_study(study: Path) -> None:
     first = kill.start(study)
     wait_for_training(study, first)
+    # Held still, so that on a fast machine it cannot end while the second is patient.
+    os.killpg(first.pid, signal.SIGSTOP)
     second = keel("run", "--json", folder=study)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
