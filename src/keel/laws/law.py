@@ -7,6 +7,7 @@ centred logarithms back into the constants of the printed formula.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -30,6 +31,9 @@ class Row(NamedTuple):
     flop: float
     value: float
     meta: Mapping[str, Any] = {}
+    unique_tokens: float = math.nan
+    lr: float = math.nan
+    batch_tokens: float = math.nan
 
 
 class Target(NamedTuple):
