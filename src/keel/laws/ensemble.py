@@ -16,7 +16,7 @@ import numpy as np
 from keel.laws import backtest, priors
 from keel.laws.fit import NU, Fits, draws, fit, log_evidence
 from keel.laws.forms import LAWS
-from keel.laws.law import Floats, Frame, Law, Row
+from keel.laws.law import Floats, Frame, Law, Row, epochs_of
 
 FULL_EVIDENCE_RUNS = 30.0
 MISS_FLOOR = 0.002  # back-tests closer than seed noise do not tell laws apart
@@ -48,7 +48,7 @@ class Ensemble(NamedTuple):
     trust: Floats
 
     def log_values(self, points: Floats, draws_too: bool = False) -> list[Floats]:
-        """Log loss by member at points [m, 3] (params, tokens, flop): [1, m], or [s, m] with draws."""
+        """Log loss by member at points [m, 4] (params, tokens, flop, epochs): [1, m], or [s, m] with draws."""
         x = np.log(points) - self.frame.centre
         return [m.law.curve(m.draws if draws_too else m.theta[None], x)[0] + self.frame.log_value for m in self.members]
 
@@ -58,8 +58,8 @@ class Ensemble(NamedTuple):
 
 
 def coordinates(rows: Sequence[Row]) -> Floats:
-    """Params, tokens, flop as floats [n, 3]: 6 N D overflows 64-bit integers."""
-    return np.array([[row.params, row.tokens, row.flop] for row in rows], dtype=float)
+    """Params, tokens, flop, epochs as floats [n, 4]: 6 N D overflows 64-bit integers."""
+    return np.array([[row.params, row.tokens, row.flop, epochs_of(row)] for row in rows], dtype=float)
 
 
 def ordered(rows: Sequence[Row]) -> tuple[Row, ...]:

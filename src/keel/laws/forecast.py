@@ -20,7 +20,7 @@ import numpy as np
 from keel.errors import Refusal, StudyError
 from keel.laws import backtest, refuse
 from keel.laws.ensemble import Ensemble, build, coordinates, far_off
-from keel.laws.law import FLOP_PER_PARAM_TOKEN, Floats, Row, Target
+from keel.laws.law import FLOP_PER_PARAM_TOKEN, Floats, Row, Target, epochs_of
 from keel.laws.priors import BITS_PER_BYTE
 from keel.units import show_count
 
@@ -120,7 +120,7 @@ def forecast_from(ensemble: Ensemble, aim: Target, level: float, flop_from: str)
     refusal = refuse.too_far(ensemble, distance, aim)
     if refusal is not None:
         return refusal
-    point = np.array([[aim.params, aim.tokens, flop]], dtype=float)
+    point = np.array([[aim.params, aim.tokens, flop, epochs_of(aim)]], dtype=float)
     values, lows, highs, parts = spread(ensemble, point, level)
     value, low, high = float(values[0]), float(lows[0]), float(highs[0])
     return Forecast(
@@ -146,7 +146,7 @@ def forecast_from(ensemble: Ensemble, aim: Target, level: float, flop_from: str)
 
 
 def spread(ensemble: Ensemble, points: Floats, level: float) -> tuple[Floats, Floats, Floats, dict[str, Floats]]:
-    """Median, low, high and width parts of the loss at points [m, 3]."""
+    """Median, low, high and width parts of the loss at points [m, 4]."""
     clouds = np.stack(ensemble.log_values(points, draws_too=True))  # [laws, draws, points]
     share = ensemble.weights[:, None, None]
     ahead = np.log(points[:, 2] / max(row.flop for row in ensemble.rows))

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Curve = Callable[[Floats, Floats], tuple[Floats, Floats]]
-Coord = Literal["params", "tokens", "flop", "none"]
-COORDS: tuple[Coord, ...] = ("params", "tokens", "flop")
+Coord = Literal["params", "tokens", "flop", "epochs", "none"]
+COORDS: tuple[Coord, ...] = ("params", "tokens", "flop", "epochs")
 FLOP_PER_PARAM_TOKEN = 6.0
 
 
@@ -37,11 +37,20 @@ class Row(NamedTuple):
 
 
 class Target(NamedTuple):
-    """The run to forecast; without `flop` the rows' own flop per param and token (else 6) is used."""
+    """The run to forecast; without `flop` the rows' own flop per param and token (else 6) is used.
+
+    `unique_tokens`: how many of its tokens are seen for the first time; NaN = all of them.
+    """
 
     params: float
     tokens: float
     flop: float | None = None
+    unique_tokens: float = math.nan
+
+
+def epochs_of(run: Row | Target) -> float:
+    """Tokens over unique tokens, at least one; one where nothing is said of repeats."""
+    return max(1.0, run.tokens / run.unique_tokens) if run.unique_tokens > 0 else 1.0
 
 
 class Param(NamedTuple):
@@ -59,7 +68,7 @@ class Param(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Where the logarithms are centred: mean log params, tokens, flop, and the log of a low loss seen."""
+    """Where the logarithms are centred: mean log params, tokens, flop (epochs stay as they are), log of a low loss."""
 
     centre: Floats
     log_value: float
@@ -67,17 +76,19 @@ class Frame(NamedTuple):
     @classmethod
     def of(cls, coords: Floats, values: Floats) -> Frame:
         """Centre on the data; the 5 % quantile stands for the lowest loss, so that one wild run does not move it."""
-        return cls(np.log(coords).mean(0), float(np.log(np.quantile(values, 0.05))))
+        centre = np.log(coords).mean(0)
+        centre[COORDS.index("epochs")] = 0.0
+        return cls(centre, float(np.log(np.quantile(values, 0.05))))
 
 
-UNIT = Frame(np.zeros(3), 0.0)
+UNIT = Frame(np.zeros(len(COORDS)), 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Law:
     """A scaling law, fitted or published.
 
-    `curve(theta[b, p], x[n, 3])` gives log loss [b, n] and its derivatives [b, n, p], both relative to a frame.
+    `curve(theta[b, p], x[n, 4])` gives log loss [b, n] and its derivatives [b, n, p], both relative to a frame.
     `theta` are logs of the constants; `fixed` holds them for a published law (unit frame), else None.
 
     Example:
@@ -96,19 +107,18 @@ class Law:
     valid: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     fixed: tuple[float, ...] | None = None
 
-    def value(self, theta: Any, params: Any, tokens: Any, flop: Any = None, frame: Frame = UNIT) -> Floats:
+    def value(
+        self, theta: Any, params: Any, tokens: Any, flop: Any = None, epochs: Any = 1.0, frame: Frame = UNIT
+    ) -> Floats:
         """Loss in the rows' unit for each theta [b, p] and each point [n]; one theta or point may be given flat."""
-        size, seen = (np.atleast_1d(np.asarray(z, float)).ravel() for z in (params, tokens))
-        cost = FLOP_PER_PARAM_TOKEN * size * seen if flop is None else np.asarray(flop, float).ravel()
-        x = np.log(np.stack([size, seen, cost], 1)) - frame.centre
+        x = _points(params, tokens, flop, epochs, frame)
         return np.exp(self.curve(np.atleast_2d(np.asarray(theta, float)), x)[0] + frame.log_value)
 
-    def jacobian(self, theta: Any, params: Any, tokens: Any, flop: Any = None, frame: Frame = UNIT) -> Floats:
+    def jacobian(
+        self, theta: Any, params: Any, tokens: Any, flop: Any = None, epochs: Any = 1.0, frame: Frame = UNIT
+    ) -> Floats:
         """Derivative of the log loss by each log constant, [b, n, p]."""
-        size, seen = (np.atleast_1d(np.asarray(z, float)).ravel() for z in (params, tokens))
-        cost = FLOP_PER_PARAM_TOKEN * size * seen if flop is None else np.asarray(flop, float).ravel()
-        x = np.log(np.stack([size, seen, cost], 1)) - frame.centre
-        return self.curve(np.atleast_2d(np.asarray(theta, float)), x)[1]
+        return self.curve(np.atleast_2d(np.asarray(theta, float)), _points(params, tokens, flop, epochs, frame))[1]
 
     def constants_of(self, theta: Floats, frame: Frame) -> dict[str, Floats]:
         """The printed formula's constants for each theta [b, p]: scales are carried from the centre to one."""
@@ -123,3 +133,11 @@ class Law:
                 log = log + rate * frame.centre[COORDS.index(param.coord)]
             found[param.name] = np.exp(np.minimum(log, 700.0))
         return found
+
+
+def _points(params: Any, tokens: Any, flop: Any, epochs: Any, frame: Frame) -> Floats:
+    """Centred logs [n, 4]; without `flop`, 6 N D."""
+    size, seen = (np.atleast_1d(np.asarray(z, float)).ravel() for z in (params, tokens))
+    cost = FLOP_PER_PARAM_TOKEN * size * seen if flop is None else np.asarray(flop, float).ravel()
+    again = np.broadcast_to(np.asarray(epochs, float), size.shape)
+    return np.asarray(np.log(np.stack(np.broadcast_arrays(size, seen, cost, again), 1)) - frame.centre)

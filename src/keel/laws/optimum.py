@@ -29,7 +29,7 @@ def optimum(ensemble: Ensemble, compute: float) -> dict[str, Any] | None:
     # The grid stands on the smallest size, so that a rescaling of params moves it along.
     sizes = points[:, 0].min() * np.geomspace(*SPAN, NUM_SIZES)
     tokens = compute / (rate * sizes)
-    values = ensemble.log_values(np.stack([sizes, tokens, np.full(NUM_SIZES, compute)], 1))
+    values = ensemble.log_values(np.stack([sizes, tokens, np.full(NUM_SIZES, compute), np.ones(NUM_SIZES)], 1))
     mean = sum(w * v[0] for w, v in zip(weights / weights.sum(), values))
     mean = np.asarray(mean)
     best = int(np.argmin(mean))

@@ -12,7 +12,7 @@ from keel.answer import Answer, Number
 from keel.errors import Problem, Refusal, Refused
 from keel.files import write_json
 from keel.laws import refuse, show
-from keel.laws.ensemble import Ensemble, build, far_off
+from keel.laws.ensemble import Ensemble, build, coordinates, far_off
 from keel.laws.forecast import Forecast, check_level, forecast_from, spread
 from keel.laws.law import Floats, Row, Target
 from keel.laws.optimum import optimum
@@ -103,7 +103,7 @@ def fit_json(
     """The content of fit.json (docs/design.md)."""
     fitted_from = {id(row) for row in ensemble.rows}
     trust = {id(row): float(t) for row, t in zip(ensemble.rows, ensemble.trust)}
-    points = np.array([[row.params, row.tokens, row.flop] for row in table.rows], dtype=float)
+    points = coordinates(table.rows)
     middle = spread(ensemble, points, level)[0]
     rows = [
         {
@@ -160,13 +160,13 @@ def _with_measured(found: Forecast, table: Table, held: frozenset[str]) -> dict[
 
 def _curve(ensemble: Ensemble, forecasts: Sequence[Forecast], level: float) -> list[dict[str, Any]]:
     """The ladder's own path in (params, tokens) against FLOP, carried on to the farthest target."""
-    points = np.log(np.array([[row.params, row.tokens, row.flop] for row in ensemble.rows], dtype=float))
+    points = np.log(coordinates(ensemble.rows))
     first, last = _path(points)
-    ends = [np.log([f.params, f.tokens, f.flop]) for f in forecasts]
+    ends = [np.log([f.params, f.tokens, f.flop, 1.0]) for f in forecasts]
     far = max(ends, key=lambda end: float(end[2]), default=last)
     stops = [first, last, far] if far[2] > last[2] + 1e-9 else [first, last]
     log_flop = np.linspace(stops[0][2], stops[-1][2], NUM_CURVE)
-    path = np.stack([np.interp(log_flop, [s[2] for s in stops], [s[i] for s in stops]) for i in range(3)], 1)
+    path = np.stack([np.interp(log_flop, [s[2] for s in stops], [s[i] for s in stops]) for i in range(4)], 1)
     value, low, high, _ = spread(ensemble, np.exp(path), level)
     keys = ("flop", "params", "tokens", "value", "low", "high")
     columns = (np.exp(path[:, 2]), np.exp(path[:, 0]), np.exp(path[:, 1]), value, low, high)
@@ -179,7 +179,7 @@ def _path(points: Floats) -> tuple[Floats, Floats]:
     if float(np.ptp(flop)) < 1e-9:
         return points[0], points[0]
     ends = np.array([flop.min(), flop.max()])
-    lines = np.stack([np.polyval(np.polyfit(flop, points[:, i], 1), ends) for i in (0, 1)] + [ends], 1)
+    lines = np.stack([np.polyval(np.polyfit(flop, points[:, i], 1), ends) for i in (0, 1)] + [ends, np.zeros(2)], 1)
     return lines[0], lines[1]
 
 

@@ -23,7 +23,7 @@ NATS = "nats_per_token"
 def test_derivatives_are_those_of_the_curve(name):
     law, rng = LAWS[name], np.random.default_rng(3)
     mean, sd = priors.priors(law, NATS, UNIT)
-    theta, x = mean + sd * rng.standard_normal((5, len(mean))), rng.standard_normal((7, 3))
+    theta, x = mean + sd * rng.standard_normal((5, len(mean))), rng.standard_normal((7, 4))
     _, by = law.curve(theta, x)
     for j in range(len(mean)):
         step = np.zeros(len(mean))
@@ -42,7 +42,7 @@ def test_a_published_law_gives_its_paper_value(truth):
 
 def test_constants_do_not_depend_on_the_frame():
     law, theta = LAWS["coupled"], np.array([[0.5, 1.0, -1.2, 1.5, -1.0, -0.7]])
-    frame = Frame(np.array([18.0, 23.0, 42.0]), 1.1)
+    frame = Frame(np.array([18.0, 23.0, 42.0, 0.0]), 1.1)
     inside = law.constants_of(theta, frame)
     outside = np.array([[np.log(inside[p.name][0]) for p in law.params]])
     point = (3e8, 5e9)
@@ -73,7 +73,7 @@ def test_the_interval_covers_at_its_level(make_ladder, truth):
 
 def posterior_shares(make_ladder, truth, num=60):
     """Where the truth lies in the parameter draws of its own law, over noisy ladders: uniform if they are honest."""
-    point, shares = np.array([[2e9, 4e10, 4.8e20]]), []
+    point, shares = np.array([[2e9, 4e10, 4.8e20, 1.0]]), []
     for seed in range(num):
         ensemble = build(make_ladder(noise=0.001, seed=seed), NATS, [LAWS["chinchilla"]])
         cloud = ensemble.log_values(point, draws_too=True)[0][:, 0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keel.laws import Row, Target, forecast
-from keel.laws.ensemble import build
+from keel.laws.ensemble import build, coordinates
 from keel.laws.forecast import spread
 
 
@@ -28,7 +28,7 @@ def gap10(rows):
 
 def errors(rows, unit="nats_per_token"):
     seen, held = gap10(rows)
-    value, low, high, _ = spread(build(seen, unit), np.array([[r.params, r.tokens, r.flop] for r in held]), 0.9)
+    value, low, high, _ = spread(build(seen, unit), coordinates(held), 0.9)
     truth = np.array([r.value for r in held])
     return 100 * np.abs(value / truth - 1).mean(), ((low <= truth) & (truth <= high)).mean()
 
