@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from keel.errors import Problem, StudyError
+
 Floats = NDArray[np.float64]
 Curve = Callable[[Floats, Floats], tuple[Floats, Floats]]
 Coord = Literal["params", "tokens", "flop", "epochs", "none"]
@@ -88,29 +90,88 @@ UNIT = Frame(np.zeros(len(COORDS)), 0.0)
 class Law:
     """A scaling law, fitted or published.
 
-    `curve(theta[b, p], x[n, 4])` gives log loss [b, n] and its derivatives [b, n, p], both relative to a frame.
+    `curve(theta[b, p], x[n, len(axes)])` gives log loss [b, n] and its derivatives [b, n, p], both relative to a
+    frame; `axes` names the columns of x. `coords` are those of them that the law reads, `counts` what each one counts
+    ("params": "body" ...), `unit` that of the value ("" = the rows' own), `valid` the range that was seen.
     `theta` are logs of the constants; `fixed` holds them for a published law (unit frame), else None.
 
     Example:
         >>> from keel.laws.published import PUBLISHED
         >>> law = PUBLISHED["chinchilla-besiroglu"]
-        >>> round(float(law.value(law.fixed, 70e9, 1.4e12)[0, 0]), 3)
-        1.973
+        >>> round(float(law.at(params=70e9, tokens=1.4e12)), 3), law.outside(params=70e9, tokens=1.4e12)
+        (1.973, {'params': 4.375, 'tokens': 2.8})
     """
 
     name: str
     formula: str
-    coords: tuple[Coord, ...]
+    coords: tuple[str, ...]
     params: tuple[Param, ...]
     curve: Curve
     origin: str = "fit"
     valid: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     fixed: tuple[float, ...] | None = None
+    axes: tuple[str, ...] = COORDS
+    counts: Mapping[str, str] = field(default_factory=dict)
+    unit: str = ""
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """The printed formula's constants of a published law, by name."""
+        assert self.fixed is not None, f"{self.name} has no constants of its own"
+        return {param.name: math.exp(log) for param, log in zip(self.params, self.fixed)}
+
+    def at(self, **where: Any) -> Floats:
+        """Value of a published law at its own coordinates, by name; arrays broadcast.
+
+        Raises:
+            StudyError: a coordinate is missing, unknown, or not a positive number.
+        """
+        assert self.fixed is not None, f"{self.name} has no constants of its own"
+        point = self._checked(where)
+        shape = np.broadcast_shapes(*(z.shape for z in point.values()))
+        logs = [np.log(np.broadcast_to(point[a], shape)).ravel() if a in point else np.zeros(shape).ravel()
+                for a in self.axes]  # fmt: skip
+        y = self.curve(np.array([self.fixed], float), np.stack(logs, 1))[0]
+        return np.asarray(np.exp(y[0]).reshape(shape))
+
+    def outside(self, **where: Any) -> dict[str, float]:
+        """By which factor each coordinate lies above (> 1) or below (< 1) the range seen; empty inside."""
+        found = {}
+        for name, given in self._checked(where).items():
+            low, high = self.valid.get(name, (0.0, math.inf))
+            most, least = float(given.max()), float(given.min())
+            if most > high:
+                found[name] = most / high
+            elif least < low:
+                found[name] = least / low
+        return found
+
+    def _checked(self, where: Mapping[str, Any]) -> dict[str, Floats]:
+        """The coordinates as arrays; every one that is missing, unknown or no positive number is an error."""
+        said = ", ".join(f"{name} ({self.counts[name]})" if name in self.counts else name for name in self.coords)
+        wrong = [f"{name} is missing" for name in self.coords if name not in where]
+        wrong += [f"{name} is not one of them" for name in where if name not in self.coords]
+        point: dict[str, Floats] = {}
+        for name in set(self.coords) & set(where):
+            try:
+                point[name] = np.asarray(where[name], dtype=float)
+            except (TypeError, ValueError):
+                wrong.append(f"{name} is no number: {where[name]!r}")
+                continue
+            if not bool((np.isfinite(point[name]) & (point[name] > 0)).all()):
+                wrong.append(f"{name} is not positive and finite: {where[name]!r}")
+        if wrong:
+            raise StudyError.all([
+                Problem(text, f"{self.name} is a law of {said}", "give each coordinate once, as positive numbers",
+                        self.name) for text in wrong
+            ])  # fmt: skip
+        return point
 
     def value(
         self, theta: Any, params: Any, tokens: Any, flop: Any = None, epochs: Any = 1.0, frame: Frame = UNIT
     ) -> Floats:
         """Loss in the rows' unit for each theta [b, p] and each point [n]; one theta or point may be given flat."""
+        assert self.axes == COORDS, f"{self.name} has coordinates of its own: use at()"
         x = _points(params, tokens, flop, epochs, frame)
         return np.exp(self.curve(np.atleast_2d(np.asarray(theta, float)), x)[0] + frame.log_value)
 
