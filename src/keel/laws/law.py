@@ -10,12 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keel.errors import Problem, StudyError
+from keel.errors import Problem, Refusal, StudyError
+
+if TYPE_CHECKING:
+    from keel.laws.allocate import Best
 
 Floats = NDArray[np.float64]
 Curve = Callable[[Floats, Floats], tuple[Floats, Floats]]
@@ -133,6 +136,12 @@ class Law:
                 for a in self.axes]  # fmt: skip
         y = self.curve(np.array([self.fixed], float), np.stack(logs, 1))[0]
         return np.asarray(np.exp(y[0]).reshape(shape))
+
+    def optimum(self, compute: float, **held: Any) -> Best | Refusal:
+        """Params and tokens of least value at `compute` FLOP; see keel.laws.allocate.compute_optimal."""
+        from keel.laws.allocate import compute_optimal
+
+        return compute_optimal(self, compute, **held)
 
     def outside(self, **where: Any) -> dict[str, float]:
         """By which factor each coordinate lies above (> 1) or below (< 1) the range seen; empty inside."""
