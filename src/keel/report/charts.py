@@ -1,23 +1,19 @@
-"""Figures drawn as static SVG. The only file that knows altair, which is imported when something is drawn."""
+"""The study's figures drawn as static SVG."""
 
 from __future__ import annotations
 
-import importlib
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from keel.report.bar import Bar
+from keel.report.canvas import SIGNED, altair, data, key, render, x_log, y_flat
 from keel.report.figures import Curve, Figure, LossCompute, Record, Residuals, TrainingCurves
 from keel.report.metrics import thin
 from keel.report.theme import mark
 from keel.report.ticks import log_ticks
 from keel.report.words import percent, plural
 
-FONT_PX = 12
-KEY_ROW_PX, KEY_LETTER_PX = 18, 6.4
 MAX_PANELS = 12
-SIGNED = "datum.value == 0 ? '0' : datum.label"
 
 
 def draw(figure: Figure, width: int, height: int) -> str:
@@ -25,48 +21,7 @@ def draw(figure: Figure, width: int, height: int) -> str:
     drawers: dict[type[Any], Any] = {
         LossCompute: _loss_compute, TrainingCurves: _training_curves, Residuals: _residuals, Record: _record,
     }  # fmt: skip
-    alt = importlib.import_module("altair")
-    # Vega-Lite's own compiler finds our mistakes; altair's check of every part against the schema takes twice the time.
-    with importlib.import_module("altair.utils.schemapi").debug_mode(False):
-        spec = drawers[type(figure)](alt, figure, width, height).to_dict(validate=False)
-    size = {"width": width, "height": height, "autosize": {"type": "fit", "contains": "padding"}, "padding": 6}
-    version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    quiet = spec | ({} if "concat" in spec else size) | {"config": _config()}
-    drawn: str = importlib.import_module("vl_convert").vegalite_to_svg(quiet, vl_version=version)
-    return drawn
-
-
-def _config() -> dict[str, Any]:
-    """Quiet axes in role colours."""
-    axis = {
-        "domainColor": mark("line"), "tickColor": mark("line"), "gridColor": mark("line"), "gridOpacity": 0.6,
-        "labelColor": mark("muted"), "titleColor": mark("muted"), "labelFontSize": FONT_PX, "titleFontSize": FONT_PX,
-        "titleFontWeight": "normal", "labelPadding": 5, "tickSize": 4, "titlePadding": 8,
-    }  # fmt: skip
-    return {
-        "font": "sans-serif", "background": "transparent", "aria": False, "view": {"stroke": None}, "axis": axis,
-        "axisY": {"domain": False, "ticks": False}, "axisX": {"grid": False}, "text": {"fontSize": FONT_PX},
-        "title": {"anchor": "start", "color": mark("muted"), "fontSize": FONT_PX, "fontWeight": "normal", "offset": 4},
-    }  # fmt: skip
-
-
-def _x_log(alt: Any, title: str, flops: Sequence[float]) -> Any:
-    span = math.log10(max(flops) / min(flops))
-    pad = 10 ** max(0.06 * span, 0.12)
-    domain = [min(flops) / pad, max(flops) * pad]
-    axis = alt.Axis(title=title, values=log_ticks(*domain), labelExpr="replace(format(datum.value, '.0e'), '+', '')")
-    return alt.X("flop:Q", scale=alt.Scale(type="log", domain=domain, nice=False), axis=axis)
-
-
-def _y(alt: Any, field: str, title: str, domain: Sequence[float], **axis: Any) -> Any:
-    """The title lies flat above the axis, where it can be read."""
-    flat = {"titleAngle": 0, "titleAlign": "left", "titleAnchor": "end", "titleX": 0, "titleY": -12} | axis
-    scale = alt.Scale(domain=list(domain), zero=False, nice=False)
-    return alt.Y(f"{field}:Q", scale=scale, axis=alt.Axis(title=title, tickCount=5, **flat))
-
-
-def _data(alt: Any, rows: Sequence[Any]) -> Any:
-    return alt.Chart(alt.Data(values=[row._asdict() if hasattr(row, "_asdict") else row for row in rows]))
+    return render(drawers[type(figure)](altair(), figure, width, height), width, height)
 
 
 def _loss_compute(alt: Any, figure: LossCompute, width: int, height: int) -> Any:
@@ -80,17 +35,17 @@ def _loss_compute(alt: Any, figure: LossCompute, width: int, height: int) -> Any
         values += [far.low, far.high]
         flops.append(far.flop)
     span = max(values) - min(values) or 0.1
-    x = _x_log(alt, "training compute (FLOP)", flops)
+    x = x_log(alt, "training compute (FLOP)", flops)
     room = 0.16 if bar else 0.08
-    y = _y(alt, "value", "held-out bits per byte", (min(values) - room * span, max(values) + 0.06 * span))
+    y = y_flat(alt, "value", "held-out bits per byte", (min(values) - room * span, max(values) + 0.06 * span))
     low_high = {"y": alt.Y("low:Q"), "y2": "high:Q"}
     layers = []
     if figure.band:
-        band = _data(alt, figure.band)
+        band = data(alt, figure.band)
         layers.append(band.mark_area(color=mark("band")).encode(x=x, **low_high))
         layers.append(band.mark_line(color=mark("muted"), strokeWidth=1).encode(x=x, y=y))
     if figure.dots:
-        dots = _data(alt, figure.dots)
+        dots = data(alt, figure.dots)
         sized = dots.mark_line(color=mark("dot"), strokeWidth=1, opacity=0.45).encode(x=x, y=y, detail="params:N")
         layers += [sized] if any(dot.params for dot in figure.dots) else []
         layers.append(dots.mark_circle(color=mark("dot"), size=34, opacity=1).encode(x=x, y=y))
@@ -99,13 +54,13 @@ def _loss_compute(alt: Any, figure: LossCompute, width: int, height: int) -> Any
         layers += _said(alt, [(f"target {far.forecast_words}", "muted", "normal", 17)], far.flop, far.low, x, y)
     if bar:
         layers += _forecast(alt, bar, x, y)
-    layers += _key(alt, _loss_key(figure), width)
+    layers += key(alt, _loss_key(figure), width)
     return alt.layer(*layers)
 
 
 def _bar(alt: Any, bar: Bar, x: Any, y: Any, width: int = 11) -> list[Any]:
     """An interval as a bar with a tick at the forecast."""
-    one = _data(alt, [bar])
+    one = data(alt, [bar])
     return [
         one.mark_rule(color=mark("pale"), strokeWidth=width).encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
         one.mark_tick(color=mark("accent"), thickness=2, width=width + 13, orient="horizontal").encode(x=x, y=y),
@@ -114,7 +69,7 @@ def _bar(alt: Any, bar: Bar, x: Any, y: Any, width: int = 11) -> list[Any]:
 
 def _forecast(alt: Any, bar: Bar, x: Any, y: Any) -> list[Any]:
     """The sealed forecast with the measured point on it; both said in words below."""
-    one = _data(alt, [bar])
+    one = data(alt, [bar])
     layers = _bar(alt, bar, x, y)
     if bar.measured is not None:
         shape, role, size = ("diamond", "accent", 85) if bar.hit else ("cross", "warn", 200)
@@ -131,7 +86,7 @@ def _said(alt: Any, words: Sequence[tuple[str, str, str, int]], flop: float, val
     """Lines of (text, role, weight, pixels below the point), set against the right edge of a bar."""
     layers = []
     for text, tone, weight, dy in words:
-        spot = _data(alt, [{"flop": flop, "value": value, "text": text}])
+        spot = data(alt, [{"flop": flop, "value": value, "text": text}])
         line = spot.mark_text(align="right", dx=10, dy=dy, color=mark(tone), fontWeight=weight)
         layers.append(line.encode(x=x, y=y, text="text:N"))
     return layers
@@ -140,45 +95,18 @@ def _said(alt: Any, words: Sequence[tuple[str, str, str, int]], flop: float, val
 def _loss_key(figure: LossCompute) -> list[tuple[str, str]]:
     """Glyph and words for each kind of mark that is there."""
     bar, seen = figure.bar, sum(dot.seen for dot in figure.dots)
-    key = []
+    rows = []
     if figure.dots:
         other = len(figure.dots) - seen
         words = f"{plural(seen, 'run')} it saw" + (f", {other} more" if other else "")
-        key.append(("dot", words if bar and seen else plural(len(figure.dots), "run")))
+        rows.append(("dot", words if bar and seen else plural(len(figure.dots), "run")))
     if figure.band:
-        key.append(("band", "fitted law and band"))
+        rows.append(("band", "fitted law and band"))
     if bar:
-        key.insert(0, ("bar", "sealed forecast" + (f", {percent(bar.level)}" if bar.level else "")))
+        rows.insert(0, ("bar", "sealed forecast" + (f", {percent(bar.level)}" if bar.level else "")))
         if bar.measured is not None:
-            key.insert(1, ("hit" if bar.hit else "miss", f"measured: {'hit' if bar.hit else 'miss'}"))
-    return key
-
-
-def _key(alt: Any, rows: Sequence[tuple[str, str]], width: int) -> list[Any]:
-    """A key in the upper right, where loss against compute leaves room; placed in pixels."""
-    left = width - 72 - KEY_LETTER_PX * max(len(words) for _, words in rows)
-    below = alt.value(10 + KEY_ROW_PX * len(rows) - 9)
-    ground = alt.Chart(alt.Data(values=[{}])).mark_rect(color=mark("paper"), opacity=1)
-    right = alt.value("width")
-    layers = [ground.encode(x=alt.value(left - 12), x2=right, y=alt.value(0), y2=below)]
-    for place, (glyph, words) in enumerate(rows):
-        y = alt.value(10 + KEY_ROW_PX * place)
-        one = alt.Chart(alt.Data(values=[{"text": words}]))
-        x = alt.value(left)
-        marks = {
-            "dot": one.mark_circle(color=mark("dot"), size=34, opacity=1),
-            "band": one.mark_square(color=mark("band"), size=190, opacity=1),
-            "bar": one.mark_square(color=mark("pale"), size=110, opacity=1),
-            "hit": one.mark_point(shape="diamond", filled=True, size=70, opacity=1, color=mark("accent")),
-            "miss": one.mark_point(shape="cross", filled=True, size=70, opacity=1, color=mark("warn")),
-        }
-        layers.append(marks[glyph].encode(x=x, y=y))
-        if glyph == "band":
-            line = one.mark_rule(color=mark("muted"), strokeWidth=1)
-            layers.append(line.encode(x=alt.value(left - 7), x2=alt.value(left + 7), y=y))
-        text = one.mark_text(align="left", baseline="middle", color=mark("muted"))
-        layers.append(text.encode(x=alt.value(left + 14), y=y, text="text:N"))
-    return layers
+            rows.insert(1, ("hit" if bar.hit else "miss", f"measured: {'hit' if bar.hit else 'miss'}"))
+    return rows
 
 
 def _training_curves(alt: Any, figure: TrainingCurves, width: int, height: int) -> Any:
@@ -210,19 +138,19 @@ def _line(alt: Any, curve: Curve, x: Any, y: Any) -> Any:
     """A branch is short: fewer points say as much."""
     steps = thin(curve.steps, 40 if curve.branch else 200)
     rows = [{"tokens": step.tokens, "loss": step.loss} for step in steps]
-    line = _data(alt, rows).mark_line(color=mark("accent" if curve.held_out else "dot"), strokeWidth=1.1, clip=True)
+    line = data(alt, rows).mark_line(color=mark("accent" if curve.held_out else "dot"), strokeWidth=1.1, clip=True)
     return line.encode(x=x, y=y)
 
 
 def _residuals(alt: Any, figure: Residuals, width: int, height: int) -> Any:
     reach = 1.25 * figure.worst or 0.01
-    x = _x_log(alt, "training compute (FLOP)", [point.flop for point in figure.points])
-    y = _y(alt, "error", "measured over fitted, minus one", (-reach, reach), format="+.1%", labelExpr=SIGNED)
+    x = x_log(alt, "training compute (FLOP)", [point.flop for point in figure.points])
+    y = y_flat(alt, "error", "measured over fitted, minus one", (-reach, reach), format="+.1%", labelExpr=SIGNED)
     zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=mark("muted"), strokeWidth=1).encode(y=alt.datum(0))
-    inside = _data(alt, [point for point in figure.points if not point.held_out])
+    inside = data(alt, [point for point in figure.points if not point.held_out])
     layers = [zero, inside.mark_circle(color=mark("dot"), size=40, opacity=1).encode(x=x, y=y)]
     if held_out := [point for point in figure.points if point.held_out]:
-        apart = _data(alt, held_out).mark_point(shape="diamond", filled=True, size=70, opacity=1, color=mark("accent"))
+        apart = data(alt, held_out).mark_point(shape="diamond", filled=True, size=70, opacity=1, color=mark("accent"))
         layers.append(apart.encode(x=x, y=y))
     return alt.layer(*layers)
 
@@ -239,16 +167,16 @@ def _record(alt: Any, figure: Record, width: int, height: int) -> Any:
     x = {"scale": alt.Scale(domain=[-reach, reach], nice=False), "axis": axis}
     y = alt.Y("run:N", sort=None, axis=None)
     zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=mark("line"), strokeWidth=1.5).encode(x=alt.datum(0))
-    bars = _data(alt, rows).mark_rule(color=mark("pale"), strokeWidth=9, yOffset=7)
-    names = _data(alt, rows).mark_text(align="left", dy=-9, color=mark("muted"))
+    bars = data(alt, rows).mark_rule(color=mark("pale"), strokeWidth=9, yOffset=7)
+    names = data(alt, rows).mark_text(align="left", dy=-9, color=mark("muted"))
     layers = [zero, bars.encode(x=alt.X("low:Q", **x), x2="high:Q", y=y)]
     layers.append(names.encode(x=alt.value(0), y=y, text="run:N"))
     for hit, shape, role, size in ((True, "diamond", "accent", 80), (False, "cross", "warn", 180)):
         if those := [row for row in rows if row["hit"] is hit]:
-            points = _data(alt, those).mark_point(
+            points = data(alt, those).mark_point(
                 shape=shape, filled=True, size=size, opacity=1, color=mark(role), stroke=mark("paper"), yOffset=7
             )
             layers.append(points.encode(x="error:Q", y=y))
-            said = _data(alt, those).mark_text(align="right", dy=-9, color=mark(role))
+            said = data(alt, those).mark_text(align="right", dy=-9, color=mark(role))
             layers.append(said.encode(x=alt.value("width"), y=y, text="word:N"))
     return alt.layer(*layers)

@@ -1,0 +1,114 @@
+"""What all charts share: quiet axes in role colours, log axes, and the way from a chart to SVG text.
+
+Altair is imported when something is drawn, here alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from keel.report.theme import mark
+from keel.report.ticks import log_ticks
+
+FONT_PX = 12
+KEY_ROW_PX, KEY_LETTER_PX = 18, 6.4
+SIGNED = "datum.value == 0 ? '0' : datum.label"
+FLOP_LABEL = "replace(format(datum.value, '.0e'), '+', '')"
+COUNT_LABEL = "replace(format(datum.value, '.2~s'), 'G', 'B')"
+
+
+def altair() -> Any:
+    """The library, loaded now."""
+    return importlib.import_module("altair")
+
+
+def render(chart: Any, width: int, height: int) -> str:
+    """SVG text in stand-in colours (see theme.ROLES)."""
+    # Vega-Lite's own compiler finds our mistakes; altair's check of every part against the schema takes twice the time.
+    with importlib.import_module("altair.utils.schemapi").debug_mode(False):
+        spec = chart.to_dict(validate=False)
+    size = {"width": width, "height": height, "autosize": {"type": "fit", "contains": "padding"}, "padding": 6}
+    version = ".".join(altair().SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    quiet = spec | ({} if "concat" in spec else size) | {"config": _config()}
+    drawn: str = importlib.import_module("vl_convert").vegalite_to_svg(quiet, vl_version=version)
+    return drawn
+
+
+def _config() -> dict[str, Any]:
+    """Quiet axes in role colours."""
+    axis = {
+        "domainColor": mark("line"), "tickColor": mark("line"), "gridColor": mark("line"), "gridOpacity": 0.6,
+        "labelColor": mark("muted"), "titleColor": mark("muted"), "labelFontSize": FONT_PX, "titleFontSize": FONT_PX,
+        "titleFontWeight": "normal", "labelPadding": 5, "tickSize": 4, "titlePadding": 8,
+    }  # fmt: skip
+    return {
+        "font": "sans-serif", "background": "transparent", "aria": False, "view": {"stroke": None}, "axis": axis,
+        "axisY": {"domain": False, "ticks": False}, "axisX": {"grid": False}, "text": {"fontSize": FONT_PX},
+        "title": {"anchor": "start", "color": mark("muted"), "fontSize": FONT_PX, "fontWeight": "normal", "offset": 4},
+    }  # fmt: skip
+
+
+def log_domain(values: Sequence[float], pad: float = 0.06) -> list[float]:
+    """Both ends of a log axis: a little beyond the values."""
+    ends = min(values), max(values)
+    room = 10 ** max(pad * math.log10(ends[1] / ends[0]), 2 * pad)
+    return [ends[0] / room, ends[1] * room]
+
+
+def x_log(alt: Any, title: str | None, values: Sequence[float], field: str = "flop", label: str = FLOP_LABEL) -> Any:
+    """A log axis with room at both ends."""
+    domain = log_domain(values)
+    axis = alt.Axis(title=title, values=log_ticks(*domain), labelExpr=label)
+    return alt.X(f"{field}:Q", scale=alt.Scale(type="log", domain=domain, nice=False), axis=axis)
+
+
+def y_flat(alt: Any, field: str, title: str, domain: Sequence[float], **axis: Any) -> Any:
+    """The title lies flat above the axis, where it can be read."""
+    flat = {"titleAngle": 0, "titleAlign": "left", "titleAnchor": "end", "titleX": 0, "titleY": -12} | axis
+    scale = alt.Scale(domain=list(domain), zero=False, nice=False)
+    return alt.Y(f"{field}:Q", scale=scale, axis=alt.Axis(title=title, tickCount=5, **flat))
+
+
+def data(alt: Any, rows: Sequence[Any]) -> Any:
+    """A chart of rows (NamedTuples or dicts)."""
+    return alt.Chart(alt.Data(values=[row._asdict() if hasattr(row, "_asdict") else row for row in rows]))
+
+
+def key(alt: Any, rows: Sequence[tuple[str, str]], width: int, left: float | None = None) -> list[Any]:
+    """A key of (glyph, words) in the upper right, where loss against compute leaves room, or at `left` pixels."""
+    long = KEY_LETTER_PX * max(len(words) for _, words in rows)
+    right = alt.value("width" if left is None else left + 20 + long)
+    left = width - 72 - long if left is None else left
+    ground = alt.Chart(alt.Data(values=[{}])).mark_rect(color=mark("paper"), opacity=1)
+    below = alt.value(10 + KEY_ROW_PX * len(rows) - 9)
+    layers = [ground.encode(x=alt.value(left - 12), x2=right, y=alt.value(0), y2=below)]
+    for place, (glyph, words) in enumerate(rows):
+        y = alt.value(10 + KEY_ROW_PX * place)
+        one = alt.Chart(alt.Data(values=[{"text": words}]))
+        layers += _glyph(alt, one, glyph, left, y)
+        text = one.mark_text(align="left", baseline="middle", color=mark("muted"))
+        layers.append(text.encode(x=alt.value(left + 14), y=y, text="text:N"))
+    return layers
+
+
+def _glyph(alt: Any, one: Any, glyph: str, left: float, y: Any) -> list[Any]:
+    marks = {
+        "dot": one.mark_circle(color=mark("dot"), size=34, opacity=1),
+        "far": one.mark_point(color=mark("warn"), size=40, opacity=1),
+        "band": one.mark_square(color=mark("band"), size=190, opacity=1),
+        "bar": one.mark_square(color=mark("pale"), size=110, opacity=1),
+        "hit": one.mark_point(shape="diamond", filled=True, size=70, opacity=1, color=mark("accent")),
+        "miss": one.mark_point(shape="cross", filled=True, size=70, opacity=1, color=mark("warn")),
+    }
+    lines = {
+        "band": one.mark_rule(color=mark("muted"), strokeWidth=1),
+        "bar": one.mark_rule(color=mark("accent"), strokeWidth=2),
+        "path": one.mark_rule(color=mark("accent"), strokeWidth=2),
+    }
+    made = [marks[glyph].encode(x=alt.value(left), y=y)] if glyph in marks else []
+    if glyph in lines:
+        made.append(lines[glyph].encode(x=alt.value(left - 7), x2=alt.value(left + 7), y=y))
+    return made
