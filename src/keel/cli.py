@@ -111,13 +111,37 @@ def run(
 
 @app.command()
 def fit(
-    table: Annotated[Path | None, typer.Argument(help="CSV, JSONL, Parquet or a runs/ folder.")] = None,
-    at: Annotated[list[str] | None, typer.Option(help="params=7e9,tokens=140e9 or compute=1e22; may repeat.")] = None,
+    table: Annotated[
+        Path | None, typer.Argument(help="CSV, TSV, JSONL, JSON, Parquet, a W&B export, an MLflow store, or runs/.")
+    ] = None,
+    at: Annotated[
+        list[str] | None, typer.Option(help="params=7e9,tokens=4e12[,unique=1e12] or compute=1e22; may repeat.")
+    ] = None,
+    targets: Annotated[Path | None, typer.Option(help="A table of targets: params and tokens, or compute.")] = None,
     level: Annotated[float, typer.Option(help="Level of the interval, in (0, 1).")] = 0.9,
-    params: Annotated[str | None, typer.Option(help="The column of parameter counts.")] = None,
-    tokens: Annotated[str | None, typer.Option(help="The column of training tokens.")] = None,
-    loss: Annotated[str | None, typer.Option(help="The column of losses.")] = None,
-    flop: Annotated[str | None, typer.Option(help="The column of training FLOP.")] = None,
+    params: Annotated[str | None, typer.Option(metavar="COL[:UNIT]", help="The column of parameter counts.")] = None,
+    params_count: Annotated[
+        str | None, typer.Option(metavar="body|total|with-head", help="Which parameters that column counts.")
+    ] = None,
+    tokens: Annotated[str | None, typer.Option(metavar="COL[:UNIT]", help="The column of training tokens.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(metavar="COL", help="The column of losses, or of another measure.")
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Of the losses: bits_per_byte, nats_per_token, perplexity, accuracy, error ...")
+    ] = None,
+    flop: Annotated[str | None, typer.Option(metavar="COL[:UNIT]", help="The column of training FLOP.")] = None,
+    unique: Annotated[
+        str | None, typer.Option(metavar="COL[:UNIT]", help="The column of unique tokens, or of epochs.")
+    ] = None,
+    lr: Annotated[str | None, typer.Option(metavar="COL", help="The column of peak learning rates.")] = None,
+    batch: Annotated[str | None, typer.Option(metavar="COL[:UNIT]", help="The column of batches, in tokens.")] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COL", help="The column that names the run of each checkpoint.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="COND", help="Rows to keep: set=c4, 'loss>0'; may repeat.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write fit.json there too.")] = None,
     study: StudyOption = Path("."),
     json: JsonOption = False,
@@ -127,8 +151,11 @@ def fit(
     def work() -> Answer:
         from keel.verbs import fit
 
-        columns = {"params": params, "tokens": tokens, "loss": loss, "flop": flop}
-        return fit(study, table, at or [], level, {name: value for name, value in columns.items() if value}, out)
+        columns = {
+            "params": params, "tokens": tokens, "loss": loss, "flop": flop, "unique": unique, "lr": lr, "batch": batch,
+            "group": group, "unit": unit, "params_count": params_count, "where": tuple(where or ()),
+        }  # fmt: skip
+        return fit(study, table, at or [], level, {k: v for k, v in columns.items() if v}, out, targets)
 
     _finish("fit", json, work)
 

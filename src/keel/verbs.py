@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from keel.answer import Answer
 from keel.errors import Problem, Refusal, Refused, StudyError
 from keel.plan.verb import read_plan
 from keel.study import Study
-from keel.units import parse_count
 
 
 def run(folder: Path, study: Study, only: str | None, skip: tuple[str, ...], quiet: bool = False) -> Answer:
@@ -39,48 +40,28 @@ def run(folder: Path, study: Study, only: str | None, skip: tuple[str, ...], qui
 
 
 def fit(
-    folder: Path, table: Path | None, at: list[str], level: float, columns: dict[str, str], out: Path | None
-) -> Answer:
+    folder: Path, table: Path | None, at: list[str], level: float, columns: Mapping[str, Any], out: Path | None,
+    targets: Path | None = None,
+) -> Answer:  # fmt: skip
     """Fit a table, or the study's own runs (then the plan's targets are forecast and fit.json is written)."""
+    from keel.laws.targets import all_targets
     from keel.laws.verb import fit_table
 
     if not 0 < level < 1:
         raise StudyError(f"--level {level} is not a level", why="it must lie between 0 and 1", fix="write --level 0.9")
-    targets = [parse_at(text) for text in at]
+    aims = all_targets(at, targets)
     if table is not None:
-        return fit_table(table, targets, level, columns, out)
+        return fit_table(table, aims, level, columns, out)
     if not (folder / "plan.json").exists():
         raise StudyError(
             "there is nothing to fit", why="no table was named and no plan.json is here", where=str(folder),
             fix="name a table: keel fit runs.csv --at params=7e9,tokens=140e9",
         )  # fmt: skip
     made = read_plan(folder)
-    targets = targets or [{name: target[name] for name in ("params", "tokens", "flop")} for target in made["targets"]]
-    answer = fit_table(folder / "runs", targets, level, columns, folder / "fit.json")
+    aims = aims or [{name: target[name] for name in ("params", "tokens", "flop")} for target in made["targets"]]
+    answer = fit_table(folder / "runs", aims, level, columns, folder / "fit.json")
     answer.writes = ["fit.json"]
     return answer
-
-
-def parse_at(text: str) -> dict[str, float]:
-    """ "params=7e9,tokens=140e9" or "compute=1e22" as numbers.
-
-    Example:
-        >>> parse_at("params=7B, tokens=140e9")
-        {'params': 7000000000.0, 'tokens': 140000000000.0}
-    """
-    found: dict[str, float] = {}
-    for part in text.split(","):
-        name, sign, value = (piece.strip() for piece in part.partition("="))
-        if not sign or name not in ("params", "tokens", "compute"):
-            raise StudyError(
-                f"--at {text!r} is not a target", why=f"{part.strip()!r} is not params=, tokens= or compute=",
-                fix="write --at params=7e9,tokens=140e9 or --at compute=1e22",
-            )  # fmt: skip
-        found[name] = parse_count(value, "--at")
-    if set(found) not in ({"params", "tokens"}, {"compute"}) or any(value <= 0 for value in found.values()):
-        raise StudyError(f"--at {text!r} is not a target", why="it needs params and tokens, or compute, all positive",
-                         fix="write --at params=7e9,tokens=140e9 or --at compute=1e22")  # fmt: skip
-    return found
 
 
 def dry_run(folder: Path, study: Study) -> Answer:

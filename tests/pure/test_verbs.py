@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from helpers import study_error
 
-from keel.verbs import _need_train, fit, parse_at
+from keel.laws.targets import parse_target
+from keel.verbs import _need_train, fit
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ from keel.verbs import _need_train, fit, parse_at
     ],
 )
 def test_targets_are_read(text: str, found: dict[str, float]) -> None:
-    assert parse_at(text) == found
+    assert parse_target(text) == found
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_targets_are_read(text: str, found: dict[str, float]) -> None:
 )
 def test_what_is_no_target(text: str) -> None:
     with study_error(where=False) as seen:
-        parse_at(text)
+        parse_target(text)
     assert text in str(seen[0]) or "'x' is not a count" in str(seen[0])
 
 
