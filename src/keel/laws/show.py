@@ -57,12 +57,19 @@ def _laws(fitted: Mapping[str, Any], level: float) -> str:
 
 
 def _optimum(best: Mapping[str, Any]) -> str:
-    note = f"\n  ! {best['valid']}" if best["valid"] else ""
-    return (
+    lines = [
         f"[[Optimum]] at {best['compute']:.3g} flop: {show_count(best['params'])} params, "
-        f"{show_count(best['tokens'])} tokens ({best['tokens_per_param']:.3g} per param)\n"
-        f"  sizes within .2 % of its loss: {show_count(best['params_low'])} to {show_count(best['params_high'])}{note}"
-    )
+        f"{show_count(best['tokens'])} tokens ({best['tokens_per_param']:.3g} per param)",
+        *(
+            f"  {name} {100 * best['level']:g} %: {show_count(best[f'{name}_low'])} to {show_count(best[f'{name}_high'])}"
+            for name in ("params", "tokens")
+        ),
+        f"  sizes within .2 % of its loss: {show_count(best['same_loss_params_low'])} to "
+        f"{show_count(best['same_loss_params_high'])}",
+    ]
+    if best["unspent_flop"] > 0:
+        lines.append(f"  ! {best['unspent_flop']:.3g} flop unspent: the data end first")
+    return "\n".join(lines + ([f"  ! {best['valid']}"] if best["valid"] else []))
 
 
 def _forecast(found: Mapping[str, Any]) -> str:
