@@ -60,10 +60,8 @@ def _optimum(best: Mapping[str, Any]) -> str:
     lines = [
         f"[[Optimum]] at {best['compute']:.3g} flop: {show_count(best['params'])} params, "
         f"{show_count(best['tokens'])} tokens ({best['tokens_per_param']:.3g} per param)",
-        *(
-            f"  {name} {100 * best['level']:g} %: {show_count(best[f'{name}_low'])} to {show_count(best[f'{name}_high'])}"
-            for name in ("params", "tokens")
-        ),
+        f"  {100 * best['level']:g} %: {show_count(best['params_low'])} to {show_count(best['params_high'])} params, "
+        f"{show_count(best['tokens_low'])} to {show_count(best['tokens_high'])} tokens",
         f"  sizes within .2 % of its loss: {show_count(best['same_loss_params_low'])} to "
         f"{show_count(best['same_loss_params_high'])}",
     ]
