@@ -58,10 +58,13 @@ def log_domain(values: Sequence[float], pad: float = 0.06) -> list[float]:
     return [ends[0] / room, ends[1] * room]
 
 
-def x_log(alt: Any, title: str | None, values: Sequence[float], field: str = "flop", label: str = FLOP_LABEL) -> Any:
-    """A log axis with room at both ends."""
+def x_log(
+    alt: Any, title: str | None, values: Sequence[float], field: str = "flop", label: str = FLOP_LABEL, most: int = 12
+) -> Any:
+    """A log axis with room at both ends and at most `most` ticks."""
     domain = log_domain(values)
-    axis = alt.Axis(title=title, values=log_ticks(*domain), labelExpr=label)
+    ticks = log_ticks(*domain)
+    axis = alt.Axis(title=title, values=ticks[:: -(-len(ticks) // most) or 1], labelExpr=label)
     return alt.X(f"{field}:Q", scale=alt.Scale(type="log", domain=domain, nice=False), axis=axis)
 
 
