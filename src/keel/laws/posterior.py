@@ -14,6 +14,7 @@ import numpy as np
 from keel.laws.fit import draws, fit
 from keel.laws.law import COORDS, Floats, Law
 
+CHUNK = 256
 Form = Callable[[Floats], tuple[Floats, Floats]]
 
 
@@ -27,8 +28,12 @@ class Posterior(NamedTuple):
     miss: Floats
 
 
-def posterior(form: Form, y: Floats, mean: Floats, sd: Floats, folds: Floats | None = None) -> Posterior:
+def posterior(
+    form: Form, y: Floats, mean: Floats, sd: Floats, folds: Floats | None = None, noise: Floats | None = None
+) -> Posterior:
     """Fit `form` to y [n] under theta ~ N(mean, sd^2), and once more for each of `folds` [f, n]: 1 = seen, 0 = hidden.
+
+    `noise` [n] is each point's noise relative to the best-known one's (1).
 
     Example:
         >>> t = np.linspace(0.0, 3.0, 30)
@@ -41,16 +46,19 @@ def posterior(form: Form, y: Floats, mean: Floats, sd: Floats, folds: Floats | N
 
     def curve(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
         rows = x[:, 0].astype(int)
+        if len(theta) > CHUNK:  # draws: thousands of proposals, whose derivatives nobody reads
+            parts = [form(theta[i : i + CHUNK])[0][:, rows] for i in range(0, len(theta), CHUNK)]
+            return np.concatenate(parts), np.broadcast_to(0.0, (len(theta), len(rows), theta.shape[1]))
         value, by = form(theta)
         return value[:, rows], np.broadcast_to(by, (*value.shape, by.shape[-1]))[:, rows]
 
     law = Law(name="", formula="", coords=(), params=(), curve=curve)
     # The engine may look at a part of the rows: they are known by their number.
     x = np.repeat(np.arange(len(y), dtype=float)[:, None], len(COORDS), 1)
-    noise = np.ones((1, len(y)))
-    whole = fit(law, x, y, noise, noise, mean, sd)
+    noise = np.ones(len(y)) if noise is None else noise
+    whole = fit(law, x, y, np.ones((1, len(y))), noise[None], mean, sd)
     miss = np.zeros((0, len(y)))
     if folds is not None and len(folds):
-        miss = fit(law, x, y, folds, np.ones_like(folds), mean, sd, near=whole.theta[0]).residual
-    cloud = draws(law, whole, x, y, noise[0], mean, sd)
+        miss = fit(law, x, y, folds, np.tile(noise, (len(folds), 1)), mean, sd, near=whole.theta[0]).residual
+    cloud = draws(law, whole, x, y, noise, mean, sd)
     return Posterior(whole.theta[0], cloud, float(np.exp(whole.scale[0])), whole.residual[0], miss)

@@ -33,7 +33,6 @@ MEAN = np.array([-0.15, math.log(0.07), math.log(0.45), math.log(0.04), math.log
 SD = np.array([0.15, 1.0, 0.4, 1.0, 2.0, 0.4, 0.4])
 SHARED, SHARED_SD = slice(3, 7), 0.4  # what one size knows of another's: B, C, beta, gamma
 NUM_POINTS = 24  # a curve's points that enter the fit, denser towards its end: neighbours are not independent
-CHUNK = 128
 MOST_LOG = 200.0  # a wild proposal's exponent ends here
 # What the law misses at the end of a hidden curve, before the user's own hidden curves say it: worth three of them.
 MISS, MISS_CURVES = 0.003, 3.0
@@ -144,11 +143,6 @@ def walk(schedule: Schedule, step: Floats, peak: float, area: float) -> Walk:
 
 def _curve(theta: Floats, walks: Sequence[Walk]) -> tuple[Floats, Floats]:
     """Log loss [b, n] of all walks in a row and its derivatives by the logs of the seven constants [b, n, 7]."""
-    parts = [_chunk(theta[i : i + CHUNK], walks) for i in range(0, len(theta), CHUNK)]
-    return np.concatenate([y for y, _ in parts]), np.concatenate([by for _, by in parts])
-
-
-def _chunk(theta: Floats, walks: Sequence[Walk]) -> tuple[Floats, Floats]:
     L0, A, alpha, B, C, beta, gamma = np.exp(theta).T[:, :, None]
     columns = []
     for w in walks:
