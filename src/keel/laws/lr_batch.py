@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 
 from keel.errors import Refusal
 from keel.laws.law import Floats, Row
-from keel.laws.posterior import posterior
+from keel.laws.posterior import posterior, widened
 from keel.laws.valley import NAMES, NUM_LR, design, excess, valley
 from keel.units import show_count
 
@@ -40,7 +39,6 @@ SCATTER, SCATTER_CELLS = 0.15, 2.0
 SCATTER_MOST = 0.5  # a cell that knows its best rate less well says nothing of the scatter
 OFF, SURELY = 0.005, 0.2
 LEAST_TOLD = 0.3
-NUM_NOISE = 16
 
 
 class Best(NamedTuple):
@@ -112,7 +110,7 @@ class Surface(NamedTuple):
     def best(self, params: float, tokens: float, batch_tokens: float | None = None, level: float = 0.9) -> Best:
         """The best rate at `params`, `tokens` and a batch: the given one, else the best, else the rows' middle one."""
         point = np.array([1.0, *(np.log([params, tokens]) - self.centre[:2])])
-        cloud, tail = _widened(self.cloud, self.scatter), (1 - level) / 2
+        cloud, tail = widened(self.cloud, self.scatter), (1 - level) / 2
         batch = cloud[:, 6:9] @ point if cloud.shape[1] > NUM_LR else np.full(len(cloud), math.nan)
         at = float(np.median(batch)) if batch_tokens is None else math.log(batch_tokens) - self.centre[3]
         best = cloud[:, :3] @ point + cloud[:, 3] * np.nan_to_num(at)
@@ -139,7 +137,7 @@ class Surface(NamedTuple):
         best = self.theta[:4] @ design(x).T
         value = np.expm1(excess(self.theta[None], x)[0][0])
         tail = (1 - level) / 2
-        low, high = np.expm1(np.quantile(excess(_widened(self.cloud, self.scatter), x)[0], [tail, 1 - tail], axis=0))
+        low, high = np.expm1(np.quantile(excess(widened(self.cloud, self.scatter), x)[0], [tail, 1 - tail], axis=0))
         found = [
             Cost(row.id, row.lr, math.exp(b + self.centre[2]), float(at - b), float(v), float(lo), float(hi))
             for row, at, b, v, lo, hi in zip(self.rows, x[:, 2], best, value, low, high)
@@ -157,15 +155,6 @@ def _why(c: Cost) -> str:
         f"lr {c.lr:.3g} is {math.exp(abs(c.log_distance)):.2g} x {side} the best, {c.best_lr:.3g}; rate and batch cost "
         f"{100 * c.cost:.2g} % of loss ({100 * c.low:.2g} to {100 * c.high:.2g})"
     )
-
-
-def _widened(cloud: Floats, scatter: float) -> Floats:
-    """Each draw again and again, its best rate moved by what cells scatter."""
-    normal = NormalDist()
-    steps = np.array([normal.inv_cdf((i + 0.5) / NUM_NOISE) for i in range(NUM_NOISE)])
-    wide = np.repeat(cloud, NUM_NOISE, 0)
-    wide[:, 0] += np.tile(steps * scatter, len(cloud))
-    return wide
 
 
 def _logs(rows: Sequence[Row]) -> Floats:

@@ -7,6 +7,7 @@ fit.py fits laws of (params, tokens, flop); here a law is any function theta [b,
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from keel.laws.fit import draws, fit
 from keel.laws.law import COORDS, Floats, Law
 
-CHUNK = 256
+CHUNK, NUM_NOISE = 256, 16
 Form = Callable[[Floats], tuple[Floats, Floats]]
 
 
@@ -62,3 +63,12 @@ def posterior(
         miss = fit(law, x, y, folds, np.tile(noise, (len(folds), 1)), mean, sd, near=whole.theta[0]).residual
     cloud = draws(law, whole, x, y, noise, mean, sd)
     return Posterior(whole.theta[0], cloud, float(np.exp(whole.scale[0])), whole.residual[0], miss)
+
+
+def widened(cloud: Floats, sd: float) -> Floats:
+    """Each draw NUM_NOISE times, its first constant moved by a normal error of that SD (evenly, nothing is drawn)."""
+    normal = NormalDist()
+    steps = np.array([normal.inv_cdf((i + 0.5) / NUM_NOISE) for i in range(NUM_NOISE)])
+    wide = np.repeat(cloud, NUM_NOISE, 0)
+    wide[:, 0] += np.tile(steps * sd, len(cloud))
+    return wide
