@@ -7,7 +7,7 @@ from typing import Any
 
 from keel.report.bar import Bar
 from keel.report.canvas import SIGNED, altair, data, key, render, x_log, y_flat
-from keel.report.figures import Curve, Figure, LossCompute, Record, Residuals, TrainingCurves
+from keel.report.figures import Curve, Figure, LossCompute, Record, TrainingCurves
 from keel.report.metrics import thin
 from keel.report.theme import mark
 from keel.report.ticks import log_ticks
@@ -19,7 +19,7 @@ MAX_PANELS = 12
 def draw(figure: Figure, width: int, height: int) -> str:
     """SVG text in stand-in colours (see theme.ROLES)."""
     drawers: dict[type[Any], Any] = {
-        LossCompute: _loss_compute, TrainingCurves: _training_curves, Residuals: _residuals, Record: _record,
+        LossCompute: _loss_compute, TrainingCurves: _training_curves, Record: _record,
     }  # fmt: skip
     return render(drawers[type(figure)](altair(), figure, width, height), width, height)
 
@@ -140,19 +140,6 @@ def _line(alt: Any, curve: Curve, x: Any, y: Any) -> Any:
     rows = [{"tokens": step.tokens, "loss": step.loss} for step in steps]
     line = data(alt, rows).mark_line(color=mark("accent" if curve.held_out else "dot"), strokeWidth=1.1, clip=True)
     return line.encode(x=x, y=y)
-
-
-def _residuals(alt: Any, figure: Residuals, width: int, height: int) -> Any:
-    reach = 1.25 * figure.worst or 0.01
-    x = x_log(alt, "training compute (FLOP)", [point.flop for point in figure.points])
-    y = y_flat(alt, "error", "measured over fitted, minus one", (-reach, reach), format="+.1%", labelExpr=SIGNED)
-    zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=mark("muted"), strokeWidth=1).encode(y=alt.datum(0))
-    inside = data(alt, [point for point in figure.points if not point.held_out])
-    layers = [zero, inside.mark_circle(color=mark("dot"), size=40, opacity=1).encode(x=x, y=y)]
-    if held_out := [point for point in figure.points if point.held_out]:
-        apart = data(alt, held_out).mark_point(shape="diamond", filled=True, size=70, opacity=1, color=mark("accent"))
-        layers.append(apart.encode(x=x, y=y))
-    return alt.layer(*layers)
 
 
 def _record(alt: Any, figure: Record, width: int, height: int) -> Any:

@@ -11,7 +11,7 @@ from keel.report.figures import Table
 from keel.report.markup import esc, folded, table
 from keel.report.svg import inline, standalone, themed
 
-WIDE_PX = 760
+WIDE_PX, NARROW_PX = 760, 358
 MOST_ROWS = 200
 
 
@@ -38,6 +38,13 @@ class Drawn:
     def drawing(self, width: int, name: str, css_class: str = "") -> str:
         """Markup for a page that brings the colours; `name` is its ids' beginning."""
         return inline(themed(self._drawn(width), name, self.title, self.desc, css_class))
+
+    def shown(self) -> str:
+        """A part of a page: the title, a drawing for wide columns and one for phones, the caption, the numbers."""
+        sides = (("wide", WIDE_PX), ("narrow", NARROW_PX))
+        drawings = "".join(self.drawing(width, f"{self.key}-{kind}", kind) for kind, width in sides)
+        caption = f"<figcaption>{esc(self.caption)}</figcaption>"
+        return f"<h3>{esc(self.title)}</h3><figure>{drawings}{caption}</figure>{self.numbers()}"
 
     def svg(self, width: int = WIDE_PX) -> str:
         """A picture of its own, light or dark as its reader's screen is."""

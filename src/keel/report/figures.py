@@ -181,58 +181,6 @@ class TrainingCurves:
         return Table(("run", "tokens", "first loss", "last loss"), tuple(rows))
 
 
-class Residual(NamedTuple):
-    """How far a run lies off the fitted law, relative to it; a held-out run may be `fitted` after its forecast."""
-
-    run: str
-    flop: float
-    error: float
-    held_out: bool
-    fitted: bool
-
-
-@dataclass(frozen=True)
-class Residuals:
-    """Measured over fitted minus one, against compute."""
-
-    points: tuple[Residual, ...]
-
-    title = "Residuals of the fit"
-
-    @classmethod
-    def from_(cls, found: Artefacts) -> Residuals | None:
-        """From the fit's rows; None where there is no fit."""
-        points = []
-        held_out = {run.id for run in found.runs if run.held_out}
-        for row in (found.fit or {}).get("rows") or ():
-            flop, value, fitted = (number(row, key) for key in ("flop", "value", "fitted"))
-            if flop and value is not None and fitted:
-                apart = bool(row.get("held_out"))
-                late = apart or row.get("id") in held_out
-                points.append(Residual(clean(row.get("id")), flop, value / fitted - 1, late, not apart))
-        return cls(tuple(sorted(points, key=lambda point: point.flop))) if points else None
-
-    @property
-    def worst(self) -> float:
-        """The largest error, either way."""
-        return max(abs(point.error) for point in self.points)
-
-    @property
-    def desc(self) -> str:
-        """One sentence that says what the picture shows."""
-        said = f"Relative error of the fitted law against compute for {plural(len(self.points), 'run')}"
-        return f"{said}; the largest is {percent(self.worst)}."
-
-    def table(self) -> Table:
-        """All residuals."""
-        words = {(False, True): "in the fit", (True, False): "held out", (True, True): "forecast first, then fitted"}
-        rows = [
-            (point.run, show_flop(point.flop), change(point.error), words.get((point.held_out, point.fitted), ""))
-            for point in self.points
-        ]
-        return Table(("run", "compute", "measured / fitted - 1", "what"), tuple(rows))
-
-
 @dataclass(frozen=True)
 class Record:
     """Every scored forecast: measured against the interval that was sealed before."""

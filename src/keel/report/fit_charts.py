@@ -59,6 +59,12 @@ def _dots(alt: Any, runs: Sequence[Measured], x: Any, y: Any) -> list[Any]:
     )
 
 
+def _diamonds(alt: Any, rows: Sequence[dict[str, Any]], x: Any, y: Any) -> list[Any]:
+    """What the fit has not seen, or not at first."""
+    spots = data(alt, rows).mark_point(shape="diamond", filled=True, size=50, opacity=1, color=mark("accent"))
+    return [spots.encode(x=x, y=y)] if rows else []
+
+
 def _bar(alt: Any, bar: Bar, x: Any, y: Any) -> list[Any]:
     """A thin interval; on it what was measured, else a tick at the forecast."""
     one = data(alt, [bar])
@@ -98,11 +104,8 @@ def _map(alt: Any, figure: LossMap, width: int, height: int) -> Any:
         layers.append(band.encode(x=alt.X("low:Q"), x2="high:Q", y=y))
         layers.append(path.mark_line(color=mark("accent"), strokeWidth=2).encode(x=x, y=y))
     layers += _dots(alt, [run for run in thinned(figure.runs) if not run.held_out], x, y)
-    held = [run for run in figure.runs if run.held_out]
-    aims = [{"params": n, "tokens": d} for n, d in figure.targets] + [run._asdict() for run in held]
-    if aims:
-        spots = data(alt, aims).mark_point(shape="diamond", filled=True, size=60, opacity=1, color=mark("accent"))
-        layers.append(spots.encode(x=x, y=y))
+    held = [run._asdict() for run in figure.runs if run.held_out]
+    layers += _diamonds(alt, [{"params": n, "tokens": d} for n, d in figure.targets] + held, x, y)
     ends = [
         {"params": line.points[-1][0], "tokens": line.points[-1][1], "text": f"{line.value:.3g}"}
         for line in figure.lines
@@ -138,11 +141,9 @@ def _residuals(alt: Any, figure: Residuals, width: int, height: int) -> Any:
         y = y_flat(alt, "error", "", domain, format="+.2~%", **labels)
         label = {} if field == "flop" else {"label": COUNT_LABEL}
         x = x_log(alt, title, [getattr(run, field) for run in runs], field, most=5, **label)
-        layers = [zero, *_dots(alt, [run for run in runs if not run.held_out], x, y)]
-        if held := [run for run in runs if run.held_out]:
-            apart = data(alt, held).mark_point(shape="diamond", filled=True, size=45, opacity=1, color=mark("accent"))
-            layers.append(apart.encode(x=x, y=y))
-        panels.append(alt.layer(*layers, **panel))
+        layers = [*_dots(alt, [run for run in runs if not run.apart], x, y)]
+        layers += _diamonds(alt, [run._asdict() for run in runs if run.apart], x, y)
+        panels.append(alt.layer(zero, *layers, **panel))
     return alt.concat(*panels, columns=columns, spacing=GAP_PX)
 
 

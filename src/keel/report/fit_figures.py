@@ -162,13 +162,13 @@ class Residuals(Drawn):
     title = "Residuals of the fit"
     caption = (
         "Distance of each run from the weighted laws. A slope or a bend in a panel is something that the laws do not "
-        "follow. Diamonds were held out; open circles are runs that the laws do not believe."
+        "follow. Diamonds were held out until they were forecast; open circles are runs that the laws do not believe."
     )
 
     @classmethod
-    def of(cls, fitted: Tree) -> Residuals | None:
-        """From fit.json's tree; None without runs."""
-        runs = runs_of(fitted)
+    def of(cls, fitted: Tree, late: frozenset[str] = frozenset()) -> Residuals | None:
+        """From fit.json's tree; None without runs. `late` are runs that were forecast before they were fitted."""
+        runs = tuple(run._replace(late=run.run in late and not run.held_out) for run in runs_of(fitted))
         return cls(runs) if runs else None
 
     def height_px(self, width: int) -> int:

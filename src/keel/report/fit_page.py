@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from keel.errors import Problem
-from keel.report.drawn import MOST_ROWS, Drawn
+from keel.report.drawn import MOST_ROWS
 from keel.report.fit_figures import figures
 from keel.report.fitted import Tree, items, runs_of, targets_of, unit_of
-from keel.report.markup import bullets, code, esc, facts, linked, paragraph, section, table
-from keel.report.page import POLICY, unbroken
+from keel.report.markup import bullets, code, esc, facts, linked, paragraph, section, table, unbroken
+from keel.report.page import POLICY
 from keel.report.theme import page_css
 from keel.report.words import change, number, percent, plural, show_flop, show_named, sig_interval
 from keel.study import flatten
 from keel.units import show_count
 
-WIDE_PX, NARROW_PX = 760, 358
 LEAST_WEIGHT = 0.005  # laws below it are named, without their constants
 
 
 def document(fitted: Tree, source: str, notes: Sequence[Problem] = ()) -> str:
     """The whole page; `source` says where the runs are from."""
-    made = figures(fitted)
-    known = section("How we know", shown(made.get("loss")), shown(made.get("backtest")))
-    where = section("Size and tokens", shown(made.get("map")), _optimum(fitted))
-    laws = section("The laws", _laws(fitted), shown(made.get("residuals")), shown(made.get("correlations")))
+    made = {name: figure.shown() for name, figure in figures(fitted).items()}
+    known = section("How we know", made.get("loss", ""), made.get("backtest", ""))
+    where = section("Size and tokens", made.get("map", ""), _optimum(fitted))
+    laws = section("The laws", _laws(fitted), made.get("residuals", ""), made.get("correlations", ""))
     body = _forecasts(fitted) + known + where + laws + _runs(fitted) + _notes(notes)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -50,18 +49,6 @@ def headline(fitted: Tree) -> str:
     said = f"{bar.value:.{bar.digits}f} {unit_of(fitted)}, {percent(bar.level)} interval"
     ends = f"{bar.low:.{bar.digits}f}-{bar.high:.{bar.digits}f}"
     return f"{show_count(params)} params on {show_count(tokens)} tokens: {said} {ends}"
-
-
-def shown(figure: Drawn | None) -> str:
-    """A figure in both widths with its caption and numbers; nothing for nothing."""
-    if figure is None:
-        return ""
-    sides = (("wide", WIDE_PX), ("narrow", NARROW_PX))
-    drawings = "".join(figure.drawing(width, f"{figure.key}-{kind}", kind) for kind, width in sides)
-    return (
-        f"<h3>{esc(figure.title)}</h3><figure>{drawings}<figcaption>{esc(figure.caption)}</figcaption></figure>"
-        + figure.numbers()
-    )
 
 
 def _runs_words(fitted: Tree) -> str:

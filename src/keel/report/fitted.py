@@ -16,7 +16,10 @@ MOST_DRAWN = 500
 
 
 class Measured(NamedTuple):
-    """A run: `error` = measured / fitted - 1; `far` = the laws do not believe it; `held_out` = not seen by the fit."""
+    """A run: `error` = measured / fitted - 1; `far` = the laws do not believe it; `held_out` = not seen by the fit.
+
+    `late`: it was forecast first, and fitted afterwards.
+    """
 
     run: str
     params: float
@@ -26,11 +29,18 @@ class Measured(NamedTuple):
     error: float
     far: bool
     held_out: bool
+    late: bool = False
+
+    @property
+    def apart(self) -> bool:
+        """It was not, or not at first, among the runs fitted."""
+        return self.held_out or self.late
 
     @property
     def what(self) -> str:
         """Its part in the fit, in words."""
-        return "held out" if self.held_out else "down-weighted" if self.far else "in the fit"
+        known = "forecast first, then fitted" if self.late else "down-weighted" if self.far else "in the fit"
+        return "held out" if self.held_out else known
 
 
 def runs_of(fitted: Tree) -> tuple[Measured, ...]:
@@ -50,7 +60,7 @@ def runs_of(fitted: Tree) -> tuple[Measured, ...]:
 def thinned(runs: Sequence[Measured]) -> tuple[Measured, ...]:
     """The runs that a drawing shows: every k-th where they are many, and all that are held out or far off."""
     step = -(-len(runs) // MOST_DRAWN)
-    return tuple(run for place, run in enumerate(runs) if not place % step or run.far or run.held_out)
+    return tuple(run for place, run in enumerate(runs) if not place % step or run.far or run.apart)
 
 
 def items(tree: Any, *keys: str) -> list[Tree]:

@@ -36,6 +36,17 @@ def linked(value: object) -> str:
     return "".join(parts) + esc(text[at:])
 
 
+def unbroken(text: str) -> str:
+    """Escaped words in which no interval or percentage breaks over a line.
+
+    Example:
+        >>> unbroken("90 % interval 1.47-1.55")
+        '90&nbsp;% interval <span class="nb">1.47&#8211;1.55</span>'
+    """
+    kept = re.sub(r"(\d) %", r"\1&nbsp;%", esc(text))
+    return re.sub(r"(\d\.\d+)-(\d+\.\d+)", r'<span class="nb">\1&#8211;\2</span>', kept)
+
+
 def code(value: object) -> str:
     """A name or a command, in a fixed-width face."""
     return f"<code>{esc(value)}</code>"

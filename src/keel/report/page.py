@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from keel.answer import Answer
@@ -11,7 +10,7 @@ from keel.report.answer import further_words, headline, plan_words, record_words
 from keel.report.artefacts import Artefacts, read
 from keel.report.evidence import change_our_mind, how_we_know, record
 from keel.report.inputs import corpus, environment, intent, machine, numbers, reproduce, sources
-from keel.report.markup import esc, linked, paragraph
+from keel.report.markup import esc, linked, paragraph, unbroken
 from keel.report.results import law, runs
 from keel.report.theme import page_css
 from keel.units import show_bytes
@@ -53,17 +52,6 @@ def document(found: Artefacts) -> str:
         f"<title>{esc(found.name)}: keel report</title><style>{page_css()}</style></head>\n"
         f"<body><main>{_opening(found)}{body}</main></body></html>\n"
     )
-
-
-def unbroken(text: str) -> str:
-    """Escaped words in which no interval or percentage breaks over a line.
-
-    Example:
-        >>> unbroken("90 % interval 1.47-1.55")
-        '90&nbsp;% interval <span class="nb">1.47&#8211;1.55</span>'
-    """
-    kept = re.sub(r"(\d) %", r"\1&nbsp;%", esc(text))
-    return re.sub(r"(\d\.\d+)-(\d+\.\d+)", r'<span class="nb">\1&#8211;\2</span>', kept)
 
 
 def _opening(found: Artefacts) -> str:

@@ -7,12 +7,14 @@ from typing import Any
 
 from keel.report.artefacts import Artefacts
 from keel.report.bar import bar_of
-from keel.report.figures import Residuals, TrainingCurves
+from keel.report.figures import TrainingCurves
+from keel.report.fit_figures import LossMap, Residuals
+from keel.report.law_figures import Backtest, Correlations
 from keel.report.markup import code, esc, facts, folded, linked, paragraph, section, table, tag
 from keel.report.runs import Run
 from keel.report.show import shown
 from keel.report.status import totals, totals_words
-from keel.report.words import number, percent, show, show_flop, show_named, sig_interval
+from keel.report.words import clean, number, percent, show, show_flop, show_named, sig_interval
 from keel.study import flatten
 from keel.units import show_count, show_duration
 
@@ -67,13 +69,13 @@ def law(found: Artefacts) -> str:
     """Each law with its parameters, weight and back-test; how well it fits; the optimum."""
     if not found.fit:
         return ""
-    figure = Residuals.from_(found)
-    caption = (
-        "Distance of each run from the fitted law. Diamonds are sizes that were held out until they were forecast."
-    )
+    figures = (
+        Residuals.of(found.fit, frozenset(clean(run.id) for run in found.runs if run.held_out)), LossMap.of(found.fit),
+        Backtest.of(found.fit), Correlations.of(found.fit),
+    )  # fmt: skip
     inner = "".join(_law(item) for item in found.laws[:1])
     inner += "".join(folded(_law_name(item), _law(item, headed=False), "law") for item in found.laws[1:])
-    inner += "<h3>How well it fits</h3>" + shown(figure, "residuals", caption, 260, 260) if figure else ""
+    inner += "".join(figure.shown() for figure in figures if figure)
     optimum = found.fit.get("optimum")
     if isinstance(optimum, Mapping):
         pairs = [

@@ -14,7 +14,7 @@ from keel.errors import StudyError
 from keel.report import artefacts
 from keel.report.bar import Bar
 from keel.report.charts import draw
-from keel.report.figures import Figure, LossCompute, Record, Residuals, TrainingCurves
+from keel.report.figures import Figure, LossCompute, Record, TrainingCurves
 from keel.report.metrics import read, thin
 from keel.report.picture import picture
 from keel.report.svg import inline, themed
@@ -59,7 +59,7 @@ def test_before_a_fit_the_branches_are_shown(tmp_path: Path) -> None:
 def test_nothing_to_draw_is_none(tmp_path: Path) -> None:
     folder = build(tmp_path, runs=0)
     nothing = artefacts.read(folder)
-    assert [kind.from_(nothing) for kind in (LossCompute, TrainingCurves, Residuals, Record)] == [None] * 4
+    assert [kind.from_(nothing) for kind in (LossCompute, TrainingCurves, Record)] == [None] * 3
     with pytest.raises(StudyError, match="nothing to draw"):
         picture(folder, tmp_path / "x.svg")
 
@@ -95,15 +95,6 @@ def test_a_resumed_log_counts_each_step_once(tmp_path: Path) -> None:
     assert (log.forecast_sha256, log.steps, log.unreadable, log.not_finite) == ("ab", 4, 1, 1)
 
 
-def test_residuals(found: artefacts.Artefacts) -> None:
-    figure = Residuals.from_(found)
-    assert figure is not None
-    by_run = {point.run: point for point in figure.points}
-    for name, width, _, _ in points():
-        assert by_run[name].error == pytest.approx(wobble(name))
-        assert by_run[name].held_out is (width == 64)
-
-
 def test_the_record_counts_hits(tmp_path: Path, found: artefacts.Artefacts) -> None:
     figure = Record.from_(found)
     assert figure is not None
@@ -126,7 +117,7 @@ def test_an_interval_shows_enough_digits_to_tell_a_miss() -> None:
     assert bar.outcome_words == "1.615: miss"
 
 
-@pytest.mark.parametrize("kind", [LossCompute, TrainingCurves, Residuals, Record])
+@pytest.mark.parametrize("kind", [LossCompute, TrainingCurves, Record])
 @pytest.mark.parametrize("width", [358, 760])
 def test_a_drawing_has_classes_in_place_of_colours(found: artefacts.Artefacts, kind: type, width: int) -> None:
     figure: Figure = kind.from_(found)  # type: ignore[attr-defined]
