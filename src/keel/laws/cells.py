@@ -54,6 +54,16 @@ def is_number(cell: Any) -> bool:
     return not isinstance(cell, bool) and (not math.isnan(_number(cell)[0]) or _is_nan(cell))
 
 
+def value(cell: Any) -> float:
+    """The cell's number as it stands, NaN where it is none.
+
+    Example:
+        >>> value("1.3B"), value("nan"), value("-inf"), value("x")
+        (1300000000.0, nan, -inf, nan)
+    """
+    return _number(cell)[0]
+
+
 def is_empty(cell: Any) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 

@@ -135,8 +135,9 @@ def _written_out(text: str) -> tuple[float, float, str, str]:
         return PF_DAY_FLOP, 0.0, "PF-days", (text[: days.start()] + text[days.end() :]).strip("_") or "flops"
     words = text.replace("log_10_", "log10_", 1).split("_")
     for at in (0, len(words) - 1):
-        if len(words) > 1 and (words[at] in LOGS or words[at] == "log"):
-            return 1.0, LOGS.get(words[at], UNKNOWN_LOG), words[at], "_".join(words[:at] + words[at + 1 :])
+        rest = "_".join(words[:at] + words[at + 1 :])
+        if rest and (words[at] in LOGS or (words[at] == "log" and QUANTITY.search(rest))):  # a log loss is a loss
+            return 1.0, LOGS.get(words[at], UNKNOWN_LOG), words[at], rest
     for at, word in enumerate(words):
         flop = FLOP_WORD.fullmatch(word)
         if flop:

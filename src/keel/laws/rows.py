@@ -44,7 +44,7 @@ def understand(sheet: Sheet, asked: Asked) -> Table:
     unit = checks.loss_unit(found.columns["loss"], values["loss"], asked.unit, sheet.where)
     cells.bad_cells(sheet, checks.bad_losses(found.columns["loss"], values["loss"], unit))
     params, tokens, losses = (values[role] for role in ("params", "tokens", "loss"))
-    flop = values.get("flop", FLOP_PER_PARAM_TOKEN * params * tokens)
+    flop = values.get("flop", _six_n_d(params, tokens, sheet))
     meta, kinds = _meta(sheet, found.columns)
     moving = [] if asked.lr else _moving_rate(sheet, found.columns, optional)
     count = asked.params_count or found.columns["params"].counted or UNKNOWN
@@ -94,6 +94,18 @@ def _numbers(sheet: Sheet, found: Found, asked: Asked) -> tuple[dict[str, Floats
     if problems:
         raise StudyError.all(problems)
     return values, {role: optional.get(role, unknown) for role in OPTIONAL}
+
+
+def _six_n_d(params: Floats, tokens: Floats, sheet: Sheet) -> Floats:
+    with np.errstate(over="ignore"):
+        flop = FLOP_PER_PARAM_TOKEN * params * tokens
+    wild = np.flatnonzero(~np.isfinite(flop))
+    if len(wild):
+        raise StudyError(
+            f"row {sheet.lines[int(wild[0])]}: 6 N D is more than a number can hold",
+            why=f"{params[wild[0]]:.3g} params, {tokens[wild[0]]:.3g} tokens", fix="mend the row", where=sheet.where,
+        )  # fmt: skip
+    return flop
 
 
 def _labels(sheet: Sheet, step: Column | None) -> list[str]:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from keel.errors import Problem, StudyError, nearest
-from keel.laws.cells import is_empty, is_number
+from keel.laws.cells import is_empty, value
 from keel.laws.sheets import Sheet
-from keel.units import parse_count
 
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
@@ -55,20 +54,16 @@ def _test(sheet: Sheet, condition: str) -> list[bool]:
                          fix="write --where COL=VALUE or --where 'COL>0'")  # fmt: skip
     cells, sign, wanted = sheet.columns[match[1]], match[2], match[3].strip()
     if sign in COMPARE:
-        if not is_number(wanted):
+        limit = value(wanted)
+        if math.isnan(limit):
             raise StudyError(f"--where {condition!r} is no condition on this table", why=f"{wanted!r} is not a number",
                              fix="compare with a number", where=sheet.where)  # fmt: skip
-        limit = parse_count(wanted)
-        return [math.isfinite(number) and bool(COMPARE[sign](number, limit)) for number in map(_value, cells)]
-    number = _value(wanted)
+        return [math.isfinite(number) and bool(COMPARE[sign](number, limit)) for number in map(value, cells)]
+    number = value(wanted)
     same = [_same(cell, wanted, number) for cell in cells]
     return same if sign in ("=", "==") else [not one for one in same]
 
 
 def _same(cell: Any, wanted: str, number: float) -> bool:
     """Equal as text, or as numbers where both are."""
-    return str("" if is_empty(cell) else cell).strip() == wanted or (not math.isnan(number) and _value(cell) == number)
-
-
-def _value(cell: Any) -> float:
-    return parse_count(cell if isinstance(cell, (int, float)) else str(cell)) if is_number(cell) else math.nan
+    return str("" if is_empty(cell) else cell).strip() == wanted or (not math.isnan(number) and value(cell) == number)
