@@ -84,7 +84,7 @@ def correlations(ensemble: Ensemble) -> tuple[Correlation, ...]:
     for member in leading(ensemble):
         cloud = member.law.constants_of(member.draws, ensemble.frame)
         logs = np.log(np.stack(list(cloud.values())))
-        centred = logs - logs.mean(1, keepdims=True)
+        centred = logs - np.where(np.ptp(logs, axis=1) > 0, logs.mean(1), logs[:, 0])[:, None]
         norm = np.sqrt((centred**2).sum(1))
         unit = centred / np.where(norm > 0, norm, 1.0)[:, None]
         matrix = np.clip(unit @ unit.T, -1.0, 1.0)
