@@ -15,12 +15,12 @@ from sets import FAMILIES
 from keel.laws import Row
 from keel.laws.ensemble import build, coordinates
 from keel.laws.forecast import spread
+from keel.laws.published import PUBLISHED
 
 KEEL = "keel"
 LEARNT = "keel.laws.learnt"
 SHORT_ROWS = 1000
-# Besiroglu et al. 2024, table 1: Chinchilla's law refitted; for timing only.
-TIMED_LAW = {"E": 1.8172, "A": 482.01, "alpha": 0.3478, "B": 2085.43, "beta": 0.3658}
+TIMED_LAW = "chinchilla-besiroglu"
 
 
 class Informed(RuntimeError):
@@ -73,14 +73,12 @@ def keel(task: Task) -> Guess:
 
 
 def made_rows(num: int) -> tuple[Row, ...]:
-    """Runs of a published law with .5 % of noise, six decades of compute wide."""
-    rng = np.random.default_rng(0)
+    """Runs of a published law with .5 % of noise, sizes and tokens per param over wide ranges."""
+    rng, law = np.random.default_rng(0), PUBLISHED[TIMED_LAW]
     n, ratio = 10 ** rng.uniform(6.5, 9.5, num), 10 ** rng.uniform(0.5, 2.5, num)
-    d, law = n * ratio, TIMED_LAW
-    loss = (law["E"] + law["A"] / n ** law["alpha"] + law["B"] / d ** law["beta"]) * np.exp(
-        0.005 * rng.standard_normal(num)
-    )
-    return tuple(Row(f"r{i}", *map(float, (a, b, 6 * a * b, c))) for i, (a, b, c) in enumerate(zip(n, d, loss)))
+    loss = law.value(law.fixed, n, n * ratio)[0] * np.exp(0.005 * rng.standard_normal(num))
+    runs = zip(n, n * ratio, 6 * n * n * ratio, loss)
+    return tuple(Row(f"r{i}", *map(float, run)) for i, run in enumerate(runs))
 
 
 def timed(num: int) -> list[float]:
