@@ -50,7 +50,7 @@ class Growth(NamedTuple):
 
 
 class Backtest(NamedTuple):
-    """Misses of hidden runs (`num_points` of them, at most MOST_POINTS listed), and the growth curve learnt from them."""
+    """Misses of `num_points` hidden runs, at most MOST_POINTS of them listed, and the growth curve learnt from them."""
 
     laws: tuple[str, ...]
     num_points: int
