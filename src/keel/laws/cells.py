@@ -68,8 +68,8 @@ def is_empty(cell: Any) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
-def bad_cells(sheet: Sheet, bad: Iterable[Bad]) -> None:
-    """Tell every bad cell: one problem a column and kind, with the places.
+def bad_cells(sheet: Sheet, bad: Iterable[Bad], fix: str = "") -> None:
+    """Tell every bad cell: one problem a column and kind, with the places; `fix` where rows cannot be left out.
 
     Raises:
         StudyError: if there is any.
@@ -82,8 +82,8 @@ def bad_cells(sheet: Sheet, bad: Iterable[Bad]) -> None:
         places = places_of([sheet.lines[row] for row in rows])
         some = dict.fromkeys(repr(sheet.columns[name][row]) for row in rows[:MOST_SHOWN])
         cells = f"the cell is {next(iter(some))}" if len(rows) == 1 else "the cells are " + ", ".join(some)
-        fix = f"mend {'it' if len(rows) == 1 else 'them'}; or leave such rows out: --where {name + '>0'!r}"
-        problems.append(Problem(f"{places}, {name}: {why}", cells, fix, sheet.where))
+        way_out = f"mend {'it' if len(rows) == 1 else 'them'}; or leave such rows out: --where {name + '>0'!r}"
+        problems.append(Problem(f"{places}, {name}: {why}", cells, fix or way_out, sheet.where))
     if problems:
         raise StudyError.all(problems)
 

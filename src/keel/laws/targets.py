@@ -64,16 +64,22 @@ def read_targets(path: Path) -> list[dict[str, Any]]:
         role: found.columns[role] for role in ("params", "tokens", "flop", "unique") if role in found.columns
     }
     numbers: dict[str, Floats] = {}
-    bad, problems = [], list(found.problems)
+    bad = []
     for role, column in columns.items():
         numbers[role], wrong = cells.numbers(sheet.columns[column.name], column)
         bad += [one for one in wrong if one.why != "empty"]
-    problems += checks.unclear_sizes(columns, numbers, str(path))
-    if problems:
-        raise StudyError.all(problems)
-    cells.bad_cells(sheet, bad)
     if "unique" in columns and is_epochs(columns["unique"]):
         numbers["unique"] = numbers["tokens"] / numbers["unique"] if "tokens" in numbers else numbers["unique"] * np.nan
+    # There are no flags for this file's columns, so what is unclear is mended in the file.
+    twice = [*found.problems, *(note for note in found.notes if note.what.split()[1] in NAMES)]
+    problems = [one._replace(fix="keep one of these columns") for one in twice]
+    problems += [
+        one._replace(fix="write the unit in the heading: params (M), tokens (B), compute (exaflop)")
+        for one in checks.unclear_sizes(columns, numbers, str(path))
+    ]
+    if problems:
+        raise StudyError.all(problems)
+    cells.bad_cells(sheet, bad, fix="mend it, or take the row out")
     return _targets(sheet, numbers)
 
 
