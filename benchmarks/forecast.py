@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -50,20 +51,26 @@ def answers(task: Task) -> list[Guess]:
     return found
 
 
+def say(line: str) -> None:
+    """Progress, apart from the report."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
     """All guesses, scores, notes and times."""
     tasks, notes = gather(asked.only)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
-        ours = list(pool.map(answers, tasks))
+        ours = []
+        for task, found in zip(tasks, pool.map(answers, tasks)):
+            say(f"{task.name} {task.split}: {', '.join(f'{one.method} {one.status}' for one in found)}")
+            ours.append(found)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         times = dict(zip(TIMED_ROWS, pool.map(timed, TIMED_ROWS)))
     theirs: list[Guess] = []
     if not asked.quick:
-        theirs, note = forecast_peers.guesses(
-            tasks, asked.cap, asked.grid, asked.fresh_peers, lambda line: print(line, file=sys.stderr, flush=True)
-        )
+        theirs, note = forecast_peers.guesses(tasks, asked.cap, asked.grid, asked.fresh_peers, say)
         notes.append(note)
     each = len(forecast_peers.PEERS) if theirs else 0
     guesses = [(task, [*mine, *theirs[each * i : each * (i + 1)]]) for i, (task, mine) in enumerate(zip(tasks, ours))]
@@ -84,8 +91,14 @@ def report(found: dict[str, Any]) -> tuple[str, list[Score], list[forecast_show.
     targets = forecast_show.targets(scores, found["times"], found["peers"])
     sets, families = ({getattr(task, part) for task, _ in found["guesses"]} for part in ("name", "family"))
     sources = f"{len(sets)} sets of {len(families)} families; sets of one family are not independent"
+    shy = [
+        f"keel fit would refuse {guess.refused} of {len(task.held)} held-out runs of {task.name} ({task.split}); kept here"
+        for task, guesses in found["guesses"]
+        for guess in guesses
+        if guess.refused
+    ]
     failed = [f"{one.method} {one.status} on {one.name} ({one.split}): {one.message}" for one in scores if not one.ok]
-    notes = "\n".join(f"- {line}" for line in (sources, *found["notes"], *failed))
+    notes = "\n".join(f"- {line}" for line in (sources, *found["notes"], *shy, *failed))
     parts += [f"## Targets\n\n{forecast_show.target_table(targets)}", f"## Notes\n\n{notes}"]
     return "\n\n".join(parts), scores, targets
 
@@ -104,6 +117,15 @@ def dump(found: dict[str, Any], scores: Sequence[Score], targets: Sequence[forec
     }  # fmt: skip
 
 
+def plain(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: null."""
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def main() -> None:
     """Print the report, write the plots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -119,13 +141,16 @@ def main() -> None:
     asked = parser.parse_args()
     if not SCALING.exists():
         sys.exit(f"no public runs at {SCALING}: name their folder with KEEL_SCALING")
-    found = measure(asked)
+    try:
+        found = measure(asked)
+    except Informed as error:
+        sys.exit(f"THE BENCHMARK FAILS, a set informs its own test: {error}")
     text, scores, targets = report(found)
     print(text)
     asked.out.mkdir(parents=True, exist_ok=True)
     forecast_plot.coverage(scores, asked.out / "coverage.svg")
     if asked.json:
-        asked.json.write_text(json.dumps(dump(found, scores, targets), indent=1) + "\n", encoding="utf-8")
+        asked.json.write_text(json.dumps(plain(dump(found, scores, targets)), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

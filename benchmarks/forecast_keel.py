@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,9 @@ from sets import FAMILIES
 from keel.laws import Row
 from keel.laws.ensemble import build, coordinates
 from keel.laws.forecast import spread
+from keel.laws.law import Target
 from keel.laws.published import PUBLISHED
+from keel.laws.refuse import refuse, too_far
 
 KEEL = "keel"
 LEARNT = "keel.laws.learnt"
@@ -69,7 +72,18 @@ def keel(task: Task) -> Guess:
     cuts = {level: at if level == LEVEL else spread(found, points, level) for level in LEVELS}
     low = {level: tuple(map(float, cut[1])) for level, cut in cuts.items()}
     high = {level: tuple(map(float, cut[2])) for level, cut in cuts.items()}
-    return Guess(KEEL, value=tuple(map(float, at[0])), low=low, high=high, cpu_s=cpu_s)
+    return Guess(KEEL, value=tuple(map(float, at[0])), low=low, high=high, cpu_s=cpu_s, refused=refused(found, task))
+
+
+def refused(found: Any, task: Task) -> int:
+    """Held-out runs that `keel fit` would not forecast; the benchmark judges them all the same."""
+    most = max(run.flop for run in task.seen)
+    count = 0
+    for run in task.held:
+        aim = Target(run.params, run.tokens, run.flop)
+        far = too_far(found, math.log10(run.flop / most), aim)
+        count += far is not None or refuse(task.seen, aim) is not None
+    return count
 
 
 def made_rows(num: int) -> tuple[Row, ...]:

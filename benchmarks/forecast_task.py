@@ -33,7 +33,8 @@ class Task(NamedTuple):
 class Guess(NamedTuple):
     """One method's answer: values and intervals by level of the held-out runs, CPU seconds of fit and forecast.
 
-    `status` is "ok", "failed" or "timed out"; `message` says why. A method without intervals has None.
+    `status` is "ok", "failed" or "timed out"; `message` says why. A method without intervals has None. `refused`: how
+    many of the held-out runs it would not forecast if it were asked one by one.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Guess(NamedTuple):
     low: Mapping[float, tuple[float, ...]] | None = None
     high: Mapping[float, tuple[float, ...]] | None = None
     cpu_s: float = 0.0
+    refused: int = 0
 
 
 def tasks_of(found: Set) -> tuple[list[Task], list[str]]:
