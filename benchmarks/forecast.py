@@ -92,7 +92,7 @@ def report(found: dict[str, Any]) -> tuple[str, list[Score], list[forecast_show.
     sets, families = ({getattr(task, part) for task, _ in found["guesses"]} for part in ("name", "family"))
     sources = f"{len(sets)} sets of {len(families)} families; sets of one family are not independent"
     shy = [
-        f"keel fit would refuse {guess.refused} of {len(task.held)} held-out runs of {task.name} ({task.split}); kept here"
+        f"keel fit would refuse {guess.refused} of {len(task.held)} held-out runs of {task.name}, {task.split}; kept"
         for task, guesses in found["guesses"]
         for guess in guesses
         if guess.refused
