@@ -13,7 +13,8 @@ _DEEPSEEK = "DeepSeek-AI 2024, arXiv:2401.02954, eq. 1: runs within .25 % of the
 _DEEPSEEK_FLOP = {"flop": "non-embedding FLOP a token (attention included) x tokens"}
 _STEP = "Li et al. 2025 (Step Law), arXiv:2503.04715: AdamW, cosine to a fixed least rate; intercepts scatter by e^.6"
 _STEP_N = {"params": BODY, "tokens": TOKENS}
-_MCCANDLISH = "McCandlish et al. 2018, arXiv:1812.06162, eq. 2.11: (S/Smin - 1)(E/Emin - 1) = 1, Bcrit = Emin/Smin"
+_STEP_BOX = {"params": (5.9e7, 1e9), "tokens": (0.0, 1e11)}
+_MCCANDLISH = "McCandlish et al. 2018, arXiv:1812.06162: (S/Smin - 1)(E/Emin - 1) = 1, Bcrit = Emin/Smin"
 _BATCHES = {"batch_tokens": "tokens a step", "critical_batch_tokens": "Bcrit at the loss wanted"}
 _ANY = (0.0, float("inf"))
 
@@ -39,9 +40,9 @@ RECIPE: tuple[Law, ...] = (
     stated("deepseek-batch", power, "k C^a", _DEEPSEEK_FLOP, {"k": 0.2920, "a": 0.3271}, unit="tokens a step",
            origin=_DEEPSEEK, valid={"flop": (1e17, 2e19)}),
     stated("step-lr", step_lr, "k N^-a D^b", _STEP_N, {"k": 1.79, "a": 0.713, "b": 0.307}, unit="peak learning rate",
-           origin=_STEP, valid={}),
+           origin=_STEP, valid=_STEP_BOX),
     stated("step-batch", lambda c, tokens: c.k * tokens**c.b, "k D^b", {"tokens": TOKENS}, {"k": 0.58, "b": 0.571},
-           unit="tokens a step", origin=_STEP, valid={}),
+           unit="tokens a step", origin=_STEP, valid={"tokens": _STEP_BOX["tokens"]}),
     stated("kaplan-critical-batch", critical_batch, "B L^(-1/a)", {"loss": "nats per token, WebText2"},
            {"B": 2e8, "a": 0.21}, unit="tokens a step", valid={},
            origin="Kaplan et al. 2020, arXiv:2001.08361, eq. 1.4 (2.1e8 in its Table 5)"),
