@@ -31,7 +31,10 @@ class Number(NamedTuple):
 
 @dataclass
 class Answer:
-    """The outcome of one verb; `text` is what a person reads, `result` what a program reads."""
+    """The outcome of one verb; `text` is what a person reads, `result` what a program reads.
+
+    `artefact` is the whole of what the verb made, for other verbs and pages; it is not printed.
+    """
 
     result: dict[str, Any] = field(default_factory=dict)
     text: str = ""
@@ -39,6 +42,7 @@ class Answer:
     problems: list[Problem] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
+    artefact: dict[str, Any] = field(default_factory=dict)
 
     def json(self, command: str, status: str) -> dict[str, Any]:
         """The one machine-readable shape that every verb prints with --json."""

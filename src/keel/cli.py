@@ -143,6 +143,7 @@ def fit(
         list[str] | None, typer.Option(metavar="COND", help="Rows to keep: set=c4, 'loss>0'; may repeat.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write fit.json there too.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with the figures there.")] = None,
     study: StudyOption = Path("."),
     json: JsonOption = False,
 ) -> None:
@@ -155,7 +156,7 @@ def fit(
             "params": params, "tokens": tokens, "loss": loss, "flop": flop, "unique": unique, "lr": lr, "batch": batch,
             "group": group, "unit": unit, "params_count": params_count, "where": tuple(where or ()),
         }  # fmt: skip
-        return fit(study, table, at or [], level, {k: v for k, v in columns.items() if v}, out, targets)
+        return fit(study, table, at or [], level, {k: v for k, v in columns.items() if v}, out, targets, html)
 
     _finish("fit", json, work)
 

@@ -41,9 +41,12 @@ def run(folder: Path, study: Study, only: str | None, skip: tuple[str, ...], qui
 
 def fit(
     folder: Path, table: Path | None, at: list[str], level: float, columns: Mapping[str, Any], out: Path | None,
-    targets: Path | None = None,
+    targets: Path | None = None, html: Path | None = None,
 ) -> Answer:  # fmt: skip
-    """Fit a table, or the study's own runs (then the plan's targets are forecast and fit.json is written)."""
+    """Fit a table, or the study's own runs (then the plan's targets are forecast and fit.json is written).
+
+    `html`: where to write one page with the figures.
+    """
     from keel.laws.targets import all_targets
     from keel.laws.verb import fit_table
 
@@ -51,7 +54,7 @@ def fit(
         raise StudyError(f"--level {level} is not a level", why="it must lie between 0 and 1", fix="write --level 0.9")
     aims = all_targets(at, targets)
     if table is not None:
-        return fit_table(table, aims, level, columns, out)
+        return _with_page(fit_table(table, aims, level, columns, out, html is not None), table, html)
     if not (folder / "plan.json").exists():
         raise StudyError(
             "there is nothing to fit", why="no table was named and no plan.json is here", where=str(folder),
@@ -61,6 +64,18 @@ def fit(
     aims = aims or [{name: target[name] for name in ("params", "tokens", "flop")} for target in made["targets"]]
     answer = fit_table(folder / "runs", aims, level, columns, folder / "fit.json")
     answer.writes = ["fit.json"]
+    return _with_page(answer, folder, html)
+
+
+def _with_page(answer: Answer, source: Path, html: Path | None) -> Answer:
+    """The same answer, once its page is written."""
+    if html is not None:
+        from keel.files import write_bytes
+        from keel.report.fit_page import document
+
+        page = document(answer.artefact, str(source), answer.problems)
+        write_bytes(html, page.encode("ascii", "xmlcharrefreplace"))
+        answer.writes.append(str(html))
     return answer
 
 

@@ -12,6 +12,7 @@ from keel.answer import Answer, Number
 from keel.errors import Problem, Refusal, Refused
 from keel.files import write_json
 from keel.laws import refuse, show
+from keel.laws.diagnose import diagnosis
 from keel.laws.ensemble import Ensemble, build, coordinates, far_off
 from keel.laws.forecast import Forecast, check_level, forecast_from, spread
 from keel.laws.law import Floats, Row, Target
@@ -28,10 +29,12 @@ def fit_table(
     level: float = 0.9,
     columns: Mapping[str, str] | None = None,
     out: Path | None = None,
+    diagnosed: bool = False,
 ) -> Answer:
     """Fit every law to the runs in `path` and forecast each target of `at` ({"params", "tokens"} or {"compute"}).
 
     Runs of a study that were held out for a sealed forecast are not fitted when one of them is itself a target.
+    What the figures need is worked out for a file (`out`), or where `diagnosed` asks for it.
 
     Raises:
         StudyError: the table cannot be used as it is.
@@ -50,11 +53,14 @@ def fit_table(
     if at and not forecasts:
         raise Refused(refusals[0])
     fitted = fit_json(ensemble, table, held, forecasts, best, level)
+    if diagnosed or out is not None:
+        apart, aims = [row for row in table.rows if row.id in held], [(f.params, f.tokens) for f in forecasts]
+        fitted["diagnosis"] = diagnosis(ensemble, apart, aims, level)
     problems = [*table.notes, *(Problem(r.what, r.why, r.fix, str(path)) for r in refusals)]
     problems += [Problem(f"{e['id']} is not in the fit", e["why"], "mend it and run it again") for e in table.excluded]
     answer = Answer(
         result=_result(fitted, table), text=show.text(fitted, table, level), problems=problems, reads=[str(path)],
-        numbers=[_number(found, table) for found in forecasts],
+        numbers=[_number(found, table) for found in forecasts], artefact=fitted,
     )  # fmt: skip
     if out is not None:
         target = out / "fit.json" if out.is_dir() else out
