@@ -48,16 +48,16 @@ def folds(x: Floats) -> Folds:
 GROWTH = 0.5  # a miss grows with the square root of the log compute ahead
 NEAR = 0.5  # below this (1.6x of compute) a miss is noise, not extrapolation
 WILD = 0.3  # a single miss counts as 30 % at most
-# Learnt on all public ladders together (docs/decisions/0002), one pair for all tables. Folds of one ladder share its
-# runs, so however well they agree, a part of the error stays unseen: 1 % at e-fold compute.
-LEAST_RATE, PASSED_ON = 0.01, 0.75
+# Folds of one ladder share its runs, so however well they agree, a part of the error stays unseen: 1 % at e-fold
+# compute. How wide all this must be is then learnt across ladders (learnt.py, `widen`).
+LEAST_RATE = 0.01
 UNTESTED_RATE = 0.02  # where no fold is possible
 
 
-def growth_rate(miss: Floats, cut: Folds) -> float:
-    """SD of the log error per square root of log compute ahead, from the misses of all folds.
+def growth_rate(miss: Floats, cut: Folds, like: Floats) -> float:
+    """SD of the log error per square root of log compute ahead, from the misses of all folds; `like` weighs the runs.
 
-        rate^2 = LEAST_RATE^2 + PASSED_ON^2 * mean square miss rate * (1 + |mean sign over folds|)
+        rate^2 = LEAST_RATE^2 + mean square miss rate * (1 + |mean sign over folds|)
 
     Misses of one sign mean that the laws are wrong in one direction, which averaging over folds does not shrink.
     """
@@ -67,10 +67,10 @@ def growth_rate(miss: Floats, cut: Folds) -> float:
     for error, ahead in zip(miss, cut.ahead):
         hidden = ahead > 0
         rate = np.clip(error[hidden] / np.maximum(ahead[hidden], NEAR) ** GROWTH, -WILD, WILD)
-        squares.append(float(np.mean(rate**2)))
-        leans.append(float(np.sign(rate.mean())))
+        squares.append(float(np.average(rate**2, weights=like[hidden])))
+        leans.append(float(np.sign(np.average(rate, weights=like[hidden]))))
     shared = 1.0 + abs(sum(leans)) / len(leans)
-    return float(np.sqrt(LEAST_RATE**2 + PASSED_ON**2 * shared * np.mean(squares)))
+    return float(np.sqrt(LEAST_RATE**2 + shared * np.mean(squares)))
 
 
 def grown(rate: float, ahead: Floats) -> Floats:
@@ -78,7 +78,7 @@ def grown(rate: float, ahead: Floats) -> Floats:
     return np.asarray(rate * np.maximum(ahead, NEAR) ** GROWTH)
 
 
-def mean_square(miss: Floats, cut: Folds) -> float:
-    """Mean over folds of the mean squared miss of the hidden runs; what a law's weight is made of."""
-    hidden = cut.ahead > 0
+def mean_square(miss: Floats, cut: Folds, like: Floats) -> float:
+    """Mean over folds of the mean squared miss of the hidden runs that are like the target; shown with each law."""
+    hidden = (cut.ahead > 0) * like
     return float(np.mean((np.minimum(miss**2, WILD**2) * hidden).sum(1) / hidden.sum(1)))

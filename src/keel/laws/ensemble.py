@@ -1,8 +1,10 @@
 """All laws fitted to one table, weighed against each other, with draws: everything a forecast needs.
 
-    weight_l  ~  odds_l * evidence_l^t * (mean squared back-test miss_l)^-1,     t = min(1, 30 / runs)
+    weight_l  ~  odds_l * evidence_l^t,     t = min(1, 30 / runs)
 
 The evidence is tempered because runs of one ladder are not independent: past thirty, more runs say little more.
+Back-tests make the width, not the weights: weights by back-test alone or beside the evidence forecast less well
+(docs/decisions/0004).
 """
 
 from __future__ import annotations
@@ -13,14 +15,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keel.laws import backtest, priors
+from keel.laws import backtest, priors, relevance
 from keel.laws.fit import NU, Fits, draws, fit, log_evidence
 from keel.laws.forms import LAWS
-from keel.laws.law import Floats, Frame, Law, Row, epochs_of
+from keel.laws.law import Floats, Frame, Law, Row, Target, epochs_of
+from keel.laws.learnt import Learnt, learnt
+from keel.laws.links import link_of
+from keel.laws.repeats import repeated
 
 FULL_EVIDENCE_RUNS = 30.0
-MISS_FLOOR = 0.002  # back-tests closer than seed noise do not tell laws apart
 FAR_WEIGHT, FAR_SCALES = 0.25, 4.0
+FAR_ABOVE = 0.15  # a run 16 % above the frontier is named
 
 
 class Member(NamedTuple):
@@ -37,7 +42,11 @@ class Member(NamedTuple):
 
 
 class Ensemble(NamedTuple):
-    """Laws fitted to `rows` (sorted by compute, then size) in one frame; `trust` [n] is each run's robust weight."""
+    """Laws fitted to `rows` (sorted by compute, then size) in one frame.
+
+    `noise` [n]: each run's noise relative to the most telling one's; `trust` [n]: its robust weight beyond that;
+    `known`: what was learnt across public ladders.
+    """
 
     rows: tuple[Row, ...]
     unit: str
@@ -46,11 +55,19 @@ class Ensemble(NamedTuple):
     cut: backtest.Folds
     rate: float
     trust: Floats
+    noise: Floats
+    known: Learnt
 
     def log_values(self, points: Floats, draws_too: bool = False) -> list[Floats]:
         """Log loss by member at points [m, 4] (params, tokens, flop, epochs): [1, m], or [s, m] with draws."""
         x = np.log(points) - self.frame.centre
         return [m.law.curve(m.draws if draws_too else m.theta[None], x)[0] + self.frame.log_value for m in self.members]
+
+    @property
+    def excess(self) -> Floats:
+        """Log loss above the frontier, by run."""
+        points, values = coordinates(self.rows), np.array([row.value for row in self.rows], dtype=float)
+        return relevance.excess(np.log(points), np.log(link_of(self.unit).to_loss(values)))
 
     @property
     def weights(self) -> Floats:
@@ -67,50 +84,76 @@ def ordered(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: (row.flop, row.params, row.tokens, row.value, row.id)))
 
 
-def build(rows: Sequence[Row], unit: str, laws: Sequence[Law] = tuple(LAWS.values())) -> Ensemble:
-    """Fit, back-test and weigh every law; the same rows in any order give the same ensemble."""
+def build(
+    rows: Sequence[Row], unit: str, aim: Target | None = None, *, without: str = "",
+    laws: Sequence[Law] = tuple(LAWS.values()),
+) -> Ensemble:  # fmt: skip
+    """Fit, back-test and weigh every law; the same rows in any order give the same ensemble.
+
+    With `aim`, runs count for what they say about that one target (relevance.py). `without` names a family of public
+    ladders whose lessons are left out (learnt.py), so that it can be forecast fairly.
+    """
+    known = learnt(without)
     rows = ordered(rows)
-    points, values = coordinates(rows), np.array([row.value for row in rows], dtype=float)
+    points, values = coordinates(rows), link_of(unit).to_loss(np.array([row.value for row in rows], dtype=float))
     frame = Frame.of(points, values)
     x, y = np.log(points) - frame.centre, np.log(values) - frame.log_value
-    cut = backtest.folds(x)
+    way = None if aim is None else np.log([aim.params, aim.tokens, 1.0, epochs_of(aim)]) - frame.centre
+    like, cut = relevance.likeness(x, y, way, known), backtest.folds(x)
+    noise = relevance.noise(like, x, np.ones((1, len(y))), known)[0]
+    fold_noise = relevance.noise(like, x, cut.masks, known)
+    if float(x[:, 3].max()) > 0 or (aim is not None and epochs_of(aim) > 1):
+        laws = [repeated(law) for law in laws if "tokens" in law.coords]
     log_weights, parts = [], []
     for law in laws:
-        mean, sd = priors.priors(law, unit, frame)
-        whole = fit(law, x, y, np.ones((1, len(y))), mean, sd)
+        mean, sd = priors.priors(law, unit, frame, known)
+        whole = fit(law, x, y, np.ones((1, len(y))), noise[None], mean, sd)
         miss = np.zeros((0, len(y)))
         if len(cut.masks):
-            miss = fit(law, x, y, cut.masks, mean, sd, near=whole.theta[0]).residual
-        square = backtest.mean_square(miss, cut) if len(miss) else 0.0
+            miss = fit(law, x, y, cut.masks, fold_noise, mean, sd, near=whole.theta[0]).residual
+        square = backtest.mean_square(miss, cut, like) if len(miss) else 0.0
         tempered = log_evidence(whole, sd, len(y)) * min(1.0, FULL_EVIDENCE_RUNS / len(y))
-        log_odds = math.log(max(priors.odds(law, unit, frame), 1e-12))
-        log_weights.append(log_odds + tempered - math.log(square + MISS_FLOOR**2))
-        parts.append((law, whole, draws(law, whole, x, y, mean, sd), miss, math.sqrt(square)))
+        log_weights.append(math.log(max(priors.odds(law, unit, frame, known), 1e-12)) + tempered)
+        parts.append((law, whole, draws(law, whole, x, y, noise, mean, sd), miss, math.sqrt(square)))
     weights = np.exp(np.array(log_weights) - max(log_weights))
     weights = weights / weights.sum()
     members = tuple(_member(*part, weight=float(w)) for part, w in zip(parts, weights))
     mixed = sum((m.weight * m.miss for m in members), np.zeros((len(cut.masks), len(y))))
-    return Ensemble(rows, unit, frame, members, cut, backtest.growth_rate(mixed, cut), _trust(members))
+    rate = backtest.growth_rate(mixed, cut, like)
+    return Ensemble(rows, unit, frame, members, cut, rate, _trust(members, noise), noise, known)
 
 
 def _member(law: Law, whole: Fits, cloud: Floats, miss: Floats, error: float, *, weight: float) -> Member:
     return Member(law, weight, whole.theta[0], cloud, miss, error, whole.residual[0], math.exp(whole.scale[0]))
 
 
-def _trust(members: Sequence[Member]) -> Floats:
+def _trust(members: Sequence[Member], noise: Floats) -> Floats:
     """Each run's robust weight in (0, 1], averaged over the laws."""
-    parts = [m.weight / (1.0 + (m.residual / m.scale) ** 2 / NU) for m in members]
+    parts = [m.weight / (1.0 + (m.residual / (m.scale * noise)) ** 2 / NU) for m in members]
     return np.asarray(np.sum(parts, 0))
 
 
 def far_off(ensemble: Ensemble) -> list[dict[str, str]]:
-    """Runs that the laws do not believe, with the reason; worst first; they stay in the fit at a small weight."""
+    """Runs that count for little, with the reason; least first; they stay in the fit at a small weight.
+
+    Two reasons: the laws miss them by far (robust weight), or they lie far above the frontier (relevance.py).
+    """
     residual = np.sum([m.weight * m.residual for m in ensemble.members], 0)
-    scale = math.sqrt(sum(m.weight * m.scale**2 for m in ensemble.members))
+    scale = math.sqrt(sum(m.weight * m.scale**2 for m in ensemble.members)) * ensemble.noise
+    above = ensemble.excess
     found = []
-    for row, trust, miss in zip(ensemble.rows, ensemble.trust, residual):
-        if trust < FAR_WEIGHT and abs(miss) > FAR_SCALES * scale:
-            side = "above" if miss > 0 else "below"
-            why = f"{100 * abs(math.expm1(miss)):.3g} % {side} the laws, {abs(miss) / scale:.0f} x the usual scatter"
-            found.append((float(trust), {"id": row.id, "why": f"{why}; counts {trust:.2g} of a run"}))
+    for at, row in enumerate(ensemble.rows):
+        counts = float(ensemble.trust[at] / ensemble.noise[at] ** 2)
+        if ensemble.trust[at] < FAR_WEIGHT and abs(residual[at]) > FAR_SCALES * scale[at]:
+            side = "above" if residual[at] > 0 else "below"
+            why = f"{_percent(residual[at])} {side} the laws, {abs(residual[at]) / scale[at]:.0f} x its usual scatter"
+        elif above[at] > FAR_ABOVE:
+            why = f"{_percent(above[at])} above the best run of no more compute"
+        else:
+            continue
+        found.append((counts, {"id": row.id, "why": f"{why}; counts {counts:.2g} of the most telling run"}))
     return [item for _, item in sorted(found, key=lambda pair: pair[0])]
+
+
+def _percent(log: float) -> str:
+    return f"{100 * abs(math.expm1(log)):.3g} %"

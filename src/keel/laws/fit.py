@@ -3,8 +3,10 @@
     minimise over theta, s:  sum_i w_i [(nu + 1)/2 log(1 + r_i^2 / (nu s^2)) + log s]
                              + sum_j (theta_j - m_j)^2 / (2 sd_j^2) + (log s - m_s)^2 / (2 sd_s^2)
 
-with r = log L - log L^(theta) and w in {0, 1} (a fold's mask). Levenberg-Marquardt on iteratively reweighted
-residuals with analytic derivatives; all starts and all folds of a back-test advance together in one array.
+with r_i = (log L_i - log L^(theta)_i) / g_i, g_i a run's noise relative to the most telling run's (relevance.py) and
+w in {0, 1} (a fold's mask). Levenberg-Marquardt on iteratively reweighted residuals with analytic derivatives; all
+starts and all folds of a back-test advance together in one array. Starts see at most THIN rows, evenly spaced in
+compute; the best of each fold is then carried on over all rows.
 
 Reference: Lange, Little, Taylor 1989 (Student-t regression); Hoffmann et al. 2022, app. D.2 (log-space residuals).
 """
@@ -15,6 +17,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keel.laws.law import Floats, Law
 
@@ -22,12 +25,14 @@ NU = 4.0  # degrees of freedom: a run ten scales off weighs a twentieth
 SCALE_MEAN, SCALE_SD = math.log(0.003), 1.0  # final losses scatter by .03-1 % between seeds
 SCALE_LEAST = math.log(1e-5)
 STEPS, SETTLED = 60, 1e-5
-NUM_STARTS = 8
+NUM_STARTS, NUM_WARM, THIN = 8, 3, 160
 NUM_DRAWS, NUM_PROPOSALS, PROPOSAL_NU = 256, 4096, 6.0
 
 
 class Fits(NamedTuple):
-    """The best fit of each fold: theta [f, p], log residual scale [f], objective [f], Hessian [f, p, p], r [f, n]."""
+    """The best fit of each fold: theta [f, p], log residual scale [f], objective [f], Hessian [f, p, p], and the log
+    misses [f, n] (not divided by g).
+    """
 
     theta: Floats
     scale: Floats
@@ -42,15 +47,32 @@ def starts(mean: Floats, sd: Floats, num: int) -> Floats:
     return np.vstack([mean, mean + 0.8 * sd * noise])
 
 
-def fit(law: Law, x: Floats, y: Floats, masks: Floats, mean: Floats, sd: Floats, near: Floats | None = None) -> Fits:
-    """Fit `law` to log losses y [n] at x [n, 3], once for each mask [f, n]; `near` adds a warm start to each."""
-    begin = starts(mean, sd, NUM_STARTS if near is None else NUM_STARTS // 2)
-    if near is not None:
-        begin = np.vstack([near[None], begin[:-1]])
-    folds, each = len(masks), len(begin)
-    found = _descend(law, x, y, np.repeat(masks, each, 0), mean, sd, np.tile(begin, (folds, 1)))
+def fit(
+    law: Law, x: Floats, y: Floats, masks: Floats, noise: Floats, mean: Floats, sd: Floats, near: Floats | None = None
+) -> Fits:
+    """Fit `law` to log losses y [n] at x [n, 4], once for each mask [f, n] with its noise g [f, n].
+
+    `near` is a first guess [p] for every fold; with it fewer other starts are tried.
+    """
+    begin = starts(mean, sd, NUM_STARTS) if near is None else np.vstack([near, starts(mean, sd, NUM_WARM - 1)])
+    folds, each, some = len(masks), len(begin), _spread(x, masks)
+    found = _descend(
+        law, x[some], y[some], np.repeat(masks[:, some], each, 0), np.repeat(noise[:, some], each, 0), mean, sd,
+        np.tile(begin, (folds, 1)),
+    )  # fmt: skip
     best = np.argmin(found.objective.reshape(folds, each), 1) + each * np.arange(folds)
-    return Fits(*(part[best] for part in found))
+    if len(some) == len(y):
+        return Fits(*(part[best] for part in found))
+    return _descend(law, x, y, masks, noise, mean, sd, found.theta[best])
+
+
+def _spread(x: Floats, masks: Floats) -> NDArray[np.intp]:
+    """Row numbers: all, or THIN of them evenly over the order of compute, of those that any mask keeps."""
+    kept = np.flatnonzero(masks.max(0) > 0)
+    if len(kept) <= THIN:
+        return np.arange(len(x)) if len(kept) == len(x) else kept
+    order = kept[np.lexsort((x[kept, 0], x[kept, 2]))]
+    return np.sort(order[np.linspace(0, len(order) - 1, THIN).round().astype(int)])
 
 
 def _scale(residual: Floats, masks: Floats, scale: Floats) -> Floats:
@@ -79,10 +101,16 @@ def _curvature(residual: Floats, masks: Floats, scale: Floats, by: Floats, sd: F
     return np.matmul((by * weight[:, :, None]).transpose(0, 2, 1), by) + np.diag(sd**-2.0), weight
 
 
-def _descend(law: Law, x: Floats, y: Floats, masks: Floats, mean: Floats, sd: Floats, theta: Floats) -> Fits:
+def _descend(
+    law: Law, x: Floats, y: Floats, masks: Floats, noise: Floats, mean: Floats, sd: Floats, theta: Floats
+) -> Fits:
     scale, damping = np.full(len(theta), math.log(0.02)), np.full(len(theta), 1e-2)
-    guess, by = law.curve(theta, x)
-    residual, eye = y - guess, np.eye(theta.shape[1])
+
+    def at(theta: Floats) -> tuple[Floats, Floats]:
+        guess, by = law.curve(theta, x)
+        return (y - guess) / noise, by / noise[:, :, None]
+
+    (residual, by), eye = at(theta), np.eye(theta.shape[1])
     quiet = 0
     for _ in range(STEPS):
         scale = _scale(residual, masks, scale)
@@ -93,11 +121,11 @@ def _descend(law: Law, x: Floats, y: Floats, masks: Floats, mean: Floats, sd: Fl
         step = np.linalg.solve(hessian + ridge[:, :, None] * eye, slope[:, :, None])[:, :, 0]
         # No constant moves by more than two prior SDs at once: exponentials of exponentials overflow otherwise.
         step = step / np.maximum(1.0, np.abs(step / (2 * sd)).max(1))[:, None]
-        guess, by_new = law.curve(theta + step, x)
-        new = objective(y - guess, masks, scale, theta + step, mean, sd)
+        residual_new, by_new = at(theta + step)
+        new = objective(residual_new, masks, scale, theta + step, mean, sd)
         better = new <= now
         theta = np.where(better[:, None], theta + step, theta)
-        residual = np.where(better[:, None], y - guess, residual)
+        residual = np.where(better[:, None], residual_new, residual)
         by = np.where(better[:, None, None], by_new, by)
         damping = np.clip(np.where(better, damping * 0.2, damping * 6.0), 1e-8, 1e6)
         quiet = quiet + 1 if bool(np.all(now - new < SETTLED)) else 0
@@ -105,7 +133,7 @@ def _descend(law: Law, x: Floats, y: Floats, masks: Floats, mean: Floats, sd: Fl
             break
     scale = _scale(residual, masks, scale)
     hessian, _ = _curvature(residual, masks, scale, by, sd)
-    return Fits(theta, scale, objective(residual, masks, scale, theta, mean, sd), hessian, residual)
+    return Fits(theta, scale, objective(residual, masks, scale, theta, mean, sd), hessian, residual * noise)
 
 
 def log_evidence(found: Fits, sd: Floats, num: int) -> float:
@@ -114,7 +142,7 @@ def log_evidence(found: Fits, sd: Floats, num: int) -> float:
     return float(-found.objective[0] - np.log(sd).sum() - 0.5 * width)
 
 
-def draws(law: Law, found: Fits, x: Floats, y: Floats, mean: Floats, sd: Floats) -> Floats:
+def draws(law: Law, found: Fits, x: Floats, y: Floats, noise: Floats, mean: Floats, sd: Floats) -> Floats:
     """Posterior draws [NUM_DRAWS, p] of theta, the residual scale integrated out.
 
     Proposals from a multivariate t around the best fit, widened with the drawn scale, then importance-resampled to
@@ -124,15 +152,15 @@ def draws(law: Law, found: Fits, x: Floats, y: Floats, mean: Floats, sd: Floats)
     rng = np.random.default_rng(1)
     count, dim = NUM_PROPOSALS, len(mean)
     shift = rng.standard_normal(count)
-    noise = rng.standard_normal((count, dim)) / np.sqrt(rng.chisquare(PROPOSAL_NU, count) / PROPOSAL_NU)[:, None]
+    step = rng.standard_normal((count, dim)) / np.sqrt(rng.chisquare(PROPOSAL_NU, count) / PROPOSAL_NU)[:, None]
     spread = 1.5 / math.sqrt(2.0 * len(y))  # of log s: wider than its own posterior, and a little above its mode
     scale = found.scale[0] + spread * (shift + 0.5)
     stretch = np.exp(spread * shift)
     root = np.linalg.cholesky(np.linalg.inv(found.hessian[0]))
-    cloud = found.theta[0] + stretch[:, None] * (noise @ root.T)
-    residual = y - law.curve(cloud, x)[0]
+    cloud = found.theta[0] + stretch[:, None] * (step @ root.T)
+    residual = (y - law.curve(cloud, x)[0]) / noise
     fall = objective(residual, np.ones((count, len(y))), scale, cloud, mean, sd) - found.objective[0]
-    tail = 0.5 * (PROPOSAL_NU + dim) * np.log1p((noise**2).sum(1) / PROPOSAL_NU)
+    tail = 0.5 * (PROPOSAL_NU + dim) * np.log1p((step**2).sum(1) / PROPOSAL_NU)
     log_weight = tail + 0.5 * shift**2 + dim * np.log(stretch) - fall
     weight = np.exp(log_weight - log_weight.max())
     weight = np.minimum(weight, weight.mean() * math.sqrt(count))  # truncated: one draw may not carry all

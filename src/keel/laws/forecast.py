@@ -2,8 +2,9 @@
 
     log L ~ mixture over laws of posterior draws, plus N(0, rate^2 max(d, 1/2)),  d = log(target FLOP / largest used)
 
-The three parts of the width are half-widths at the asked level that each cause would give alone: `parameter` (draws
-within laws), `law` (laws against each other), `backtest` (how extrapolation inside the runs has failed, grown with d).
+stretched about its median by `widen`, one factor learnt across public ladders (learnt.py). The three parts of the width
+are half-widths at the asked level that each cause would give alone: `parameter` (draws within laws), `law` (laws
+against each other), `backtest` (how extrapolation inside the runs has failed, grown with d).
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from keel.errors import Refusal, StudyError
 from keel.laws import backtest, refuse
 from keel.laws.ensemble import Ensemble, build, coordinates, far_off
 from keel.laws.law import FLOP_PER_PARAM_TOKEN, Floats, Row, Target, epochs_of
+from keel.laws.links import link_of
 from keel.laws.priors import BITS_PER_BYTE
 from keel.units import show_count
 
 NUM_NOISE = 32  # strata of the back-test noise added to each draw
 WIDE = 0.15
+MANY_EPOCHS = 8.0  # public runs beyond it are measured up to 17 % above the law with repeats (decision 0004)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +96,7 @@ def forecast(
     refusal = refuse.refuse(rows, aim)
     if refusal is not None:
         return refusal
-    return forecast_from(build(rows, unit), aim, level, flop_from)
+    return forecast_from(build(rows, unit, aim), aim, level, flop_from)
 
 
 def check_level(level: float) -> None:
@@ -146,7 +149,7 @@ def forecast_from(ensemble: Ensemble, aim: Target, level: float, flop_from: str)
 
 
 def spread(ensemble: Ensemble, points: Floats, level: float) -> tuple[Floats, Floats, Floats, dict[str, Floats]]:
-    """Median, low, high and width parts of the loss at points [m, 4]."""
+    """Median, low, high and width parts at points [m, 4], in the rows' unit."""
     clouds = np.stack(ensemble.log_values(points, draws_too=True))  # [laws, draws, points]
     share = ensemble.weights[:, None, None]
     ahead = np.log(points[:, 2] / max(row.flop for row in ensemble.rows))
@@ -156,14 +159,20 @@ def spread(ensemble: Ensemble, points: Floats, level: float) -> tuple[Floats, Fl
     full = (clouds[..., None, :] + steps[:, None] * noise).reshape(-1, len(points))
     mass = np.repeat(ensemble.weights / (clouds.shape[1] * NUM_NOISE), clouds.shape[1] * NUM_NOISE)
     tail = (1.0 - level) / 2.0
-    value, low, high = (np.exp(_quantile(full, mass, q)) for q in (0.5, tail, 1.0 - tail))
+    middle, low, high = (_quantile(full, mass, q) for q in (0.5, tail, 1.0 - tail))
+    ends = [middle + ensemble.known.widen * (end - middle) for end in (low, high)]
     centre = clouds.mean(1)
-    reach = normal.inv_cdf(1.0 - tail)
     mean = (ensemble.weights[:, None] * centre).sum(0)
     within = np.sqrt((share * (clouds - centre[:, None]) ** 2).sum(0).mean(0))
     between = np.sqrt((ensemble.weights[:, None] * (centre - mean) ** 2).sum(0))
-    parts = {"parameter": within, "law": between, "backtest": noise}
-    return value, low, high, {name: value * reach * sd for name, sd in parts.items()}
+    back = link_of(ensemble.unit).from_loss
+    value, *ends = (back(np.exp(log)) for log in (middle, *ends))
+    reach = normal.inv_cdf(1.0 - tail) * ensemble.known.widen
+    parts = {
+        name: np.abs(back(np.exp(middle + reach * sd)) - back(np.exp(middle - reach * sd))) / 2
+        for name, sd in (("parameter", within), ("law", between), ("backtest", noise))
+    }
+    return value, np.minimum(*ends), np.maximum(*ends), parts
 
 
 def _quantile(values: Floats, mass: Floats, q: float) -> Floats:
@@ -196,5 +205,9 @@ def _warnings(ensemble: Ensemble, aim: Target, distance: float, low: float, high
     if high > 1 + WIDE or low < 1 - WIDE:
         found.append("the interval is wide: more sizes, or a run nearer to the target, would narrow it")
     if ensemble.unit != BITS_PER_BYTE:
-        found.append("unit not bits per byte: the floor is assumed to lie near 3/4 of the lowest loss seen")
+        share = math.exp(ensemble.known.floor_mean)
+        found.append(f"unit not bits per byte: the floor is believed near {share:.2g} of the lowest loss seen")
+    again = epochs_of(aim)
+    if again > MANY_EPOCHS:
+        found.append(f"{again:.3g} epochs: loss may rise from learning by heart, which no law here knows")
     return found

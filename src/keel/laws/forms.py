@@ -30,7 +30,7 @@ def _reducible(
 ) -> tuple[Floats, tuple[Floats, Floats, Floats, Floats, Floats]]:
     """log ((A N^-a)^(1/k) + (B D^-b)^(1/k))^k and its derivatives by log A, log a, log B, log b, log k."""
     k = np.exp(shape)
-    slope_n, slope_d = np.exp(_col(theta, at[1])) * x[:, N_AT], np.exp(_col(theta, at[3])) * x[:, D_AT]
+    slope_n, slope_d = np.exp(_col(theta, at[1])) * x[..., N_AT], np.exp(_col(theta, at[3])) * x[..., D_AT]
     term_n, term_d = (_col(theta, at[0]) - slope_n) / k, (_col(theta, at[2]) - slope_d) / k
     total = np.logaddexp(term_n, term_d)
     share_n, share_d = np.exp(term_n - total), np.exp(term_d - total)
@@ -65,6 +65,13 @@ def tied(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
     return y, np.stack([floor, share * by[0], share * (by[1] + by[3]), share * by[2]], -1)
 
 
+def coupled_tied(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
+    """E + ((A N^-a)^(1/k) + (B D^-a)^(1/k))^k; theta = log E, A, a, B, k."""
+    rest, by = _reducible(theta, x, (1, 2, 3, 2), _col(theta, 4))
+    y, floor, share = _with_floor(_col(theta, 0), rest)
+    return y, np.stack([floor, share * by[0], share * (by[1] + by[3]), share * by[2], share * by[4]], -1)
+
+
 def floorless(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
     """((A N^-a)^(1/k) + (B D^-b)^(1/k))^k; theta = log A, a, B, b, k."""
     rest, by = _reducible(theta, x, (0, 1, 2, 3), _col(theta, 4))
@@ -73,17 +80,17 @@ def floorless(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
 
 def compute(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
     """E + A C^-g; theta = log E, A, g."""
-    slope = np.exp(_col(theta, 2)) * x[:, C_AT]
+    slope = np.exp(_col(theta, 2)) * x[..., C_AT]
     y, floor, share = _with_floor(_col(theta, 0), _col(theta, 1) - slope)
     return y, np.stack([floor, share, -share * slope], -1)
 
 
 # Priors, set once for all tables (docs/decisions/0002): normal on the log of each constant. A floor's prior depends
 # on the loss's unit and stands in priors.py; the numbers here are those of a loss whose unit is not known.
-E = Param("E", "floor", -0.3, 0.3)
-A, B = Param("A", "scale", -1.0, 1.0, "params"), Param("B", "scale", -1.0, 1.0, "tokens")
-a, b = Param("a", "rate", math.log(0.25), 0.5, "params"), Param("b", "rate", math.log(0.25), 0.5, "tokens")
-K = Param("k", "shape", -0.6, 0.8)
+E = Param("E", "floor", -0.5, 0.2)
+A, B = Param("A", "scale", -0.8, 1.0, "params"), Param("B", "scale", -0.8, 1.0, "tokens")
+a, b = Param("a", "rate", math.log(0.28), 0.25, "params"), Param("b", "rate", math.log(0.28), 0.25, "tokens")
+K = Param("k", "shape", -0.5, 0.5)
 # Without a floor the exponents are those of the whole loss: smaller.
 A_ALL, B_ALL = A._replace(mean=-0.3), B._replace(mean=-0.3)
 a_ALL, b_ALL = a._replace(mean=math.log(0.12), sd=0.6), b._replace(mean=math.log(0.12), sd=0.6)
@@ -113,6 +120,13 @@ LAWS: dict[str, Law] = {
             curve=tied,
         ),
         Law(
+            name="coupled-tied",
+            formula="E + ((A N^-a)^(1/k) + (B D^-a)^(1/k))^k",
+            coords=("params", "tokens"),
+            params=(E, A, a._replace(coord="none"), B, K),
+            curve=coupled_tied,
+        ),
+        Law(
             name="floorless",
             formula="((A N^-a)^(1/k) + (B D^-b)^(1/k))^k",
             coords=("params", "tokens"),
@@ -123,7 +137,7 @@ LAWS: dict[str, Law] = {
             name="compute",
             formula="E + A C^-g",
             coords=("flop",),
-            params=(E, A._replace(coord="flop"), Param("g", "rate", math.log(0.18), 0.5, "flop")),
+            params=(E, A._replace(coord="flop"), Param("g", "rate", math.log(0.18), 0.3, "flop")),
             curve=compute,
         ),
     )

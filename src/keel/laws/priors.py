@@ -5,8 +5,8 @@ A floor is hardly visible in small runs, so its prior decides far forecasts (doc
 - bits per byte: the floor of text is a known quantity of the world. The best published models reach .6-.7 bits per
   byte of mixed English text and must lie above the floor: log E ~ N(log 0.5, 0.3).
   Reference: Rae et al. 2021, arXiv:2112.11446; Hoffmann et al. 2022, arXiv:2203.15556, Fig. 5 (bits per byte, Pile).
-- any other unit: the floor is believed to lie near three quarters of the lowest loss seen, as it does in published
-  ladders in nats per token (E = 1.7-1.8 below 2.2-3): log E ~ N(log L_low - 0.3, 0.3).
+- any other unit: the floor is believed to lie at a share of the lowest loss seen that was learnt across public
+  ladders (learnt.py), most of them in nats per token.
 """
 
 from __future__ import annotations
@@ -15,44 +15,64 @@ import math
 
 import numpy as np
 
-from keel.laws.law import Floats, Frame, Law
+from keel.laws.law import Floats, Frame, Law, Param
+from keel.laws.learnt import Learnt
 
 BITS_PER_BYTE = "bits_per_byte"
 TEXT_FLOOR_BITS, TEXT_FLOOR_SD = 0.5, 0.3
-NEAR_FLOOR, NEAR_FLOOR_SD = -0.3, 0.3
+LEAST_FALL = -0.05  # a floor is believed at least 5 % below the lowest loss
 FAR_BELOW = 0.3  # a floor under 30 % of the lowest loss leaves no trace in a ladder
 
 
-def floor_prior(unit: str, frame: Frame) -> tuple[float, float]:
+def floor_prior(unit: str, frame: Frame, known: Learnt) -> tuple[float, float]:
     """Mean and SD of log E relative to the frame's loss.
 
     Example:
         >>> from keel.laws.law import UNIT
-        >>> [round(z, 2) for z in floor_prior("bits_per_byte", UNIT)], floor_prior("nats_per_token", UNIT)
-        ([-0.69, 0.3], (-0.3, 0.3))
+        >>> from keel.laws.learnt import learnt
+        >>> [round(z, 2) for z in floor_prior("bits_per_byte", UNIT, learnt())]
+        [-0.69, 0.3]
     """
     if unit == BITS_PER_BYTE:
         return math.log(TEXT_FLOOR_BITS) - frame.log_value, TEXT_FLOOR_SD
-    return NEAR_FLOOR, NEAR_FLOOR_SD
+    return known.floor_mean, known.floor_sd
 
 
-def priors(law: Law, unit: str, frame: Frame) -> tuple[Floats, Floats]:
-    """Means and SDs of the law's log constants in the frame."""
-    floor = floor_prior(unit, frame)
-    pairs = [floor if p.role == "floor" else (p.mean, p.sd) for p in law.params]
+def priors(law: Law, unit: str, frame: Frame, known: Learnt) -> tuple[Floats, Floats]:
+    """Means and SDs of the law's log constants in the frame.
+
+    What ladders share is the slope of the whole loss, rate x (1 - E / L): where the floor is believed lower than in
+    the ladders that the rates were learnt on, the rates are believed smaller by the same factor.
+    """
+    floor = floor_prior(unit, frame, known)
+    near = math.log1p(-math.exp(known.floor_mean))
+    shift = known.rate_shift + near - math.log1p(-math.exp(min(floor[0], LEAST_FALL)))
+    floored = _has_floor(law)
+
+    def belief(param: Param) -> tuple[float, float]:
+        if param.role == "floor":
+            return floor
+        return (param.mean + shift, known.rate_sd) if floored and param.role == "rate" else (param.mean, param.sd)
+
+    pairs = [belief(param) for param in law.params]
     return np.array([m for m, _ in pairs]), np.array([s for _, s in pairs])
 
 
-def odds(law: Law, unit: str, frame: Frame) -> float:
+def _has_floor(law: Law) -> bool:
+    return any(p.role == "floor" for p in law.params)
+
+
+def odds(law: Law, unit: str, frame: Frame, known: Learnt) -> float:
     """Prior odds of a law: one, but for a law without floor the chance that the floor lies too low to be seen.
 
     Example:
         >>> from keel.laws.forms import LAWS
         >>> from keel.laws.law import UNIT
-        >>> odds(LAWS["floorless"], "nats_per_token", UNIT) < 0.01 < odds(LAWS["coupled"], "", UNIT)
+        >>> from keel.laws.learnt import learnt
+        >>> odds(LAWS["floorless"], "nats_per_token", UNIT, learnt()) < 0.01 < odds(LAWS["coupled"], "", UNIT, learnt())
         True
     """
-    if any(p.role == "floor" for p in law.params):
+    if _has_floor(law):
         return 1.0
-    mean, sd = floor_prior(unit, frame)
+    mean, sd = floor_prior(unit, frame, known)
     return 0.5 * math.erfc((mean - math.log(FAR_BELOW)) / (sd * math.sqrt(2.0)))
