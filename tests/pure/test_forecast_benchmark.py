@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -92,23 +90,33 @@ def test_ratio_is_taken_on_sets_that_both_answered():
 def test_the_benchmark_fails_if_a_set_informs_its_own_test(monkeypatch, behind, words):
     import forecast_keel
 
-    fake = types.ModuleType(forecast_keel.LEARNT)
-    fake.families_behind = lambda without: frozenset(behind)
-    monkeypatch.setitem(sys.modules, forecast_keel.LEARNT, fake)
-    monkeypatch.setattr(forecast_keel.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(forecast_keel, "build", lambda rows, unit, without=None: None)
+    monkeypatch.setattr(forecast_keel, "families_behind", lambda without: frozenset(behind))
     with pytest.raises(forecast_keel.Informed, match=words):
-        forecast_keel.keel(made_task())
+        forecast_keel.keel(made_task(num_held=1))
 
 
-def test_learnt_but_not_left_out_is_refused(monkeypatch):
+def test_a_fit_with_other_constants_than_the_left_out_ones_is_refused(monkeypatch):
     import forecast_keel
 
-    monkeypatch.setattr(forecast_keel.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setitem(sys.modules, forecast_keel.LEARNT, types.ModuleType(forecast_keel.LEARNT))
-    monkeypatch.setattr(forecast_keel, "build", lambda rows, unit: None)
-    with pytest.raises(forecast_keel.Informed, match="takes no `without`"):
-        forecast_keel.keel(made_task())
+    def all_families(rows, unit, aim, without=""):
+        found = build(rows, unit, aim)
+        return found._replace(known=found.known._replace(widen=found.known.widen * 1.5))
+
+    build = forecast_keel.build
+    monkeypatch.setattr(forecast_keel, "fitted", all_families)
+    with pytest.raises(forecast_keel.Informed, match="other constants"):
+        forecast_keel.keel(made_task(num_held=1))
+
+
+def test_held_out_runs_of_one_kind_share_a_fit_and_keep_their_places():
+    import forecast_keel
+    from forecast_score import score
+
+    task = made_task(num_held=4)
+    assert forecast_keel.groups(task.held) == [[0], [1], [2], [3]]
+    near = [run._replace(tokens=run.params * 20 * (1 + 0.01 * i)) for i, run in enumerate(task.held)]
+    assert forecast_keel.groups(near) == [[0, 1, 2, 3]]
+    assert score(task, forecast_keel.keel(task)).mare < 2.0
 
 
 def test_targets_say_a_miss():
