@@ -49,6 +49,13 @@ def numbers(cells: Sequence[Any], column: Column) -> tuple[Floats, list[Bad]]:
     return np.where(good, found, math.nan), bad
 
 
+def unique_of(tokens: Floats, epochs: Floats) -> Floats:
+    """Unique tokens: tokens over passes; NaN where either is unknown or the ratio is no number."""
+    with np.errstate(over="ignore"):
+        unique = tokens / epochs
+    return np.where(np.isfinite(unique), unique, math.nan)
+
+
 def is_number(cell: Any) -> bool:
     """Whether a cell reads as a number at all, also one that is not finite."""
     return not isinstance(cell, bool) and (not math.isnan(_number(cell)[0]) or _is_nan(cell))
@@ -117,7 +124,9 @@ def _number(cell: Any) -> tuple[float, bool]:
         return math.nan, False
     try:
         return float(cell), False
-    except (TypeError, ValueError, OverflowError):
+    except OverflowError:  # a whole number of more than 308 digits
+        return math.inf, False
+    except (TypeError, ValueError):
         try:
             return parse_count(cell), str(cell).strip()[-1].isalpha()
         except StudyError:

@@ -174,7 +174,14 @@ def repeats(sheet: Sheet, params: Floats, tokens: Floats, losses: Floats) -> lis
             for row, other in sorted(same)[:MOST_SHOWN]
         ]  # fmt: skip
         if len(same) > MOST_SHOWN:
-            told.append(Problem(f"and {len(same) - MOST_SHOWN} more", "", "take them out likewise", sheet.where))
+            told.append(
+                Problem(
+                    f"and {len(same) - MOST_SHOWN} more rows repeat others",
+                    "every cell is the same",
+                    "take them out likewise",
+                    sheet.where,
+                )
+            )
         raise StudyError.all(told)
     if not alike:
         return []

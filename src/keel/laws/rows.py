@@ -85,7 +85,7 @@ def _numbers(sheet: Sheet, found: Found, asked: Asked) -> tuple[dict[str, Floats
         bad += [] if flipped else wrong
     unknown = np.full(len(sheet.lines), math.nan)
     if "unique" in optional and is_epochs(found.columns["unique"]):
-        optional["unique"] = values["tokens"] / optional["unique"]
+        optional["unique"] = cells.unique_of(values["tokens"], optional["unique"])
     problems += checks.unclear_sizes(found.columns, {**optional, **values}, sheet.where)
     try:
         cells.bad_cells(sheet, bad)

@@ -44,7 +44,7 @@ def read_mlflow(path: Path) -> Sheet:
     """
     try:
         runs = list(_from_folder(path) if path.is_dir() else _from_sqlite(path))
-    except (OSError, sqlite3.Error, ValueError) as error:
+    except (OSError, sqlite3.Error, ValueError, LookupError) as error:
         raise StudyError(
             "the MLflow store cannot be read", why=f"{type(error).__name__}: {error}".splitlines()[0],
             fix="name the mlflow.db file or the mlruns folder itself, or export its runs as CSV", where=str(path),
@@ -83,11 +83,14 @@ def _from_sqlite(path: Path) -> Iterator[dict[str, Any]]:
         for run, name, status, stage, experiment in base.execute(query):
             state = "deleted" if stage == "deleted" else status
             runs[run] = {"run_id": run, "run_name": name or run, "status": state, "experiment": experiment}
-        for run, key, value in base.execute("SELECT run_uuid, key, value FROM params"):
+        for run, key, value in base.execute(
+            "SELECT p.run_uuid, p.key, p.value FROM params p JOIN runs r USING (run_uuid)"
+        ):
             runs[run][f"params.{key}"] = value
         last = "latest_metrics" if "latest_metrics" in tables else "metrics"
         for run, key, value, is_nan in base.execute(
-            f"SELECT run_uuid, key, value, is_nan FROM {last} ORDER BY step, timestamp, value"
+            f"SELECT m.run_uuid, m.key, m.value, m.is_nan FROM {last} m JOIN runs USING (run_uuid) "
+            "ORDER BY m.step, m.timestamp, m.value"
         ):
             runs[run][f"metrics.{key}"] = math.nan if is_nan else _with_infinity(value)
     yield from runs.values()

@@ -69,7 +69,8 @@ def read_targets(path: Path) -> list[dict[str, Any]]:
         numbers[role], wrong = cells.numbers(sheet.columns[column.name], column)
         bad += [one for one in wrong if one.why != "empty"]
     if "unique" in columns and is_epochs(columns["unique"]):
-        numbers["unique"] = numbers["tokens"] / numbers["unique"] if "tokens" in numbers else numbers["unique"] * np.nan
+        unknown = np.full(len(sheet.lines), np.nan)
+        numbers["unique"] = cells.unique_of(numbers.get("tokens", unknown), numbers["unique"])
     # There are no flags for this file's columns, so what is unclear is mended in the file.
     twice = [*found.problems, *(note for note in found.notes if note.what.split()[1] in NAMES)]
     problems = [one._replace(fix="keep one of these columns") for one in twice]

@@ -24,14 +24,16 @@ NUM_CURVE = 40
 
 
 def fit_table(
-    path: Path,
+    source: Any,
     at: Sequence[Mapping[str, float]] = (),
     level: float = 0.9,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, Any] | None = None,
     out: Path | None = None,
     diagnosed: bool = False,
 ) -> Answer:
-    """Fit every law to the runs in `path` and forecast each target of `at` ({"params", "tokens"} or {"compute"}).
+    """Fit every law to the runs in `source` (what `table.read` takes) and forecast each target of `at`.
+
+    A target is {"params", "tokens"}, perhaps with "flop" and "unique_tokens", or {"compute"}.
 
     Runs of a study that were held out for a sealed forecast are not fitted when one of them is itself a target.
     What the figures need is worked out for a file (`out`), or where `diagnosed` asks for it.
@@ -41,7 +43,7 @@ def fit_table(
         Refused: no honest fit, or no target has an honest forecast.
     """
     check_level(level)
-    table = read(path, columns)
+    table = read(source, columns)
     held = _held_out(table, at)
     rows = [row for row in table.rows if row.id not in held]
     largest = max(rows or table.rows, key=lambda row: row.flop)
@@ -56,10 +58,10 @@ def fit_table(
     if diagnosed or out is not None:
         apart, aims = [row for row in table.rows if row.id in held], [(f.params, f.tokens) for f in forecasts]
         fitted["diagnosis"] = diagnosis(ensemble, apart, aims, level)
-    problems = [*table.notes, *(Problem(r.what, r.why, r.fix, str(path)) for r in refusals)]
+    problems = [*table.notes, *(Problem(r.what, r.why, r.fix, table.source) for r in refusals)]
     problems += [Problem(f"{e['id']} is not in the fit", e["why"], "mend it and run it again") for e in table.excluded]
     answer = Answer(
-        result=_result(fitted, table), text=show.text(fitted, table, level), problems=problems, reads=[str(path)],
+        result=_result(fitted, table), text=show.text(fitted, table, level), problems=problems, reads=[table.source],
         numbers=[_number(found, table) for found in forecasts], artefact=fitted,
     )  # fmt: skip
     if out is not None:

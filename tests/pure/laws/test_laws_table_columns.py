@@ -328,6 +328,9 @@ def test_what_was_read_is_shown(rows):
 def test_whole_numbers_do_not_overflow():
     big = read({"params": [3_000_000_000_000] * 2, "tokens": [2**62, 2**61], "loss": [2.0, 2.1]})
     assert big.rows[0].flop == 6.0 * 3e12 * 2.0**62
+    with pytest.raises(StudyError, match="row 1, params: not finite"):
+        read({"params": [10**400], "tokens": [1e9], "loss": [2.0]})
+    assert math.isnan(read({"N": [1e7], "D": [1e9], "loss": [2.0], "epochs": [1e-320]}).rows[0].unique_tokens)
     with pytest.raises(StudyError, match="more than a number can hold"):
         read({"params": [1e200], "tokens": [1e200], "loss": [2.0]})
 

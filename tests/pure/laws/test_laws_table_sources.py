@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 
 from keel.errors import StudyError
+from keel.laws.stores import read_mlflow
 from keel.laws.table import read
 from keel.laws.verb import fit_table
 
@@ -187,6 +188,17 @@ def test_a_database_that_is_no_store(tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(StudyError, match="MLflow store cannot be read"):
         read(path)
+
+
+@pytest.mark.parametrize("text", ["", "x y z\n", "1000 2.5\n", "1000\n"])
+def test_a_broken_metric_is_told(rows, tmp_path, text):
+    folder(tmp_path, rows)
+    next(tmp_path.glob("*/*/metrics/tokens")).write_text(text)
+    if text == "1000 2.5\n":  # older stores have no step
+        assert 2.5 in [cell for cell in read_mlflow(tmp_path).columns["metrics.tokens"]]
+        return
+    with pytest.raises(StudyError, match="MLflow store cannot be read"):
+        read(tmp_path)
 
 
 def columns_of(rows):
