@@ -40,7 +40,7 @@ def rows() -> list[Row]:
     return ladder()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_ladder() -> Callable[..., list[Row]]:
     return ladder
 
