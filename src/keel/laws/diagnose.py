@@ -6,6 +6,7 @@ that the laws see, measured over forecast minus one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -14,8 +15,8 @@ import numpy as np
 
 from keel.laws import backtest
 from keel.laws.contours import contours
-from keel.laws.ensemble import Ensemble, Member, coordinates
-from keel.laws.forecast import spread
+from keel.laws.ensemble import Ensemble, Member
+from keel.laws.forecasts import forecasts_from
 from keel.laws.law import Floats, Row
 
 LEADING, MOST_LEADING = 0.05, 3
@@ -122,15 +123,17 @@ def back_test(ensemble: Ensemble, level: float = 0.9) -> Backtest | None:
 
 
 def held_out(ensemble: Ensemble, rows: Sequence[Row], level: float = 0.9) -> tuple[HeldOut, ...]:
-    """Each row, which the fit has not seen, beside its own forecast."""
+    """Each row, which the fit has not seen, beside its own forecast; those without one are left out."""
     if not rows:
         return ()
-    value, low, high, _ = spread(ensemble, coordinates(rows), level)
-    found = zip(rows, value, low, high)
+    params, tokens, flop, unique = (
+        [getattr(row, name) for row in rows] for name in ("params", "tokens", "flop", "unique_tokens")
+    )
+    found = forecasts_from(ensemble, params, tokens, flop, unique, level)
     return tuple(
         HeldOut(r.id, r.params, r.tokens, r.flop, r.value, float(v), float(lo), float(hi), bool(lo <= r.value <= hi))
-        for r, v, lo, hi in found
-    )
+        for r, v, lo, hi in zip(rows, found.value, found.low, found.high) if math.isfinite(v)
+    )  # fmt: skip
 
 
 def diagnosis(

@@ -1,10 +1,14 @@
-"""Many targets at once, as arrays: one pass over the posterior for those with an answer, a refusal for each other."""
+"""Many targets at once, as arrays: a forecast for each that has one, a refusal for each other.
+
+Runs count for what they say about the target (relevance.py), so laws are fitted anew for each kind of target, by its
+tokens per param and epochs. Targets alike in both within 10 % share a fit, and one pass over its posterior.
+"""
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +16,13 @@ import numpy as np
 
 from keel.errors import Problem, Refusal, StudyError
 from keel.laws import refuse
-from keel.laws.ensemble import Ensemble
+from keel.laws.ensemble import Ensemble, build
 from keel.laws.forecast import check_level, flop_of, spread
 from keel.laws.law import Floats, Target, epochs_of
 from keel.units import show_count
 
 CHUNK = 64  # targets whose clouds are held in memory together
+ALIKE = 0.1
 MOST_SHOWN = 20
 
 
@@ -70,10 +75,23 @@ class Forecasts:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
 
 
+Fits = dict[tuple[float, float], Ensemble]
+
+
+def aimed(ensemble: Ensemble, aim: Target, fits: Fits | None = None) -> Ensemble:
+    """The same rows fitted for what they say about `aim`; `fits` keeps what was fitted before."""
+    kind = (round(math.log(aim.tokens / aim.params), 6), round(math.log(epochs_of(aim)), 6))
+    known = {} if fits is None else fits
+    if kind not in known:
+        known[kind] = build(ensemble.rows, ensemble.unit, aim)
+    return known[kind]
+
+
 def forecasts_from(
-    ensemble: Ensemble, params: Any, tokens: Any, flop: Any = None, unique_tokens: Any = None, level: float = 0.9
-) -> Forecasts:
-    """Forecast every target of the arrays given, which are broadcast to one shape.
+    ensemble: Ensemble, params: Any, tokens: Any, flop: Any = None, unique_tokens: Any = None, level: float = 0.9,
+    fits: Fits | None = None,
+) -> Forecasts:  # fmt: skip
+    """Forecast every target of the arrays given, which are broadcast to one shape; each kind of target takes one fit.
 
     Raises:
         StudyError: not numbers, or of shapes that do not go together.
@@ -101,16 +119,27 @@ def forecasts_from(
     for i, aim in enumerate(aims):
         if i not in refusals and (no := refuse.too_far(ensemble, float(distance[i]), aim)) is not None:
             refusals[i] = no
-    kept = [i for i in range(len(aims)) if i not in refusals]
     ends = np.full((3, len(aims)), math.nan)
-    points = np.array([[aims[i].params, aims[i].tokens, cost[i], epochs_of(aims[i])] for i in kept])
-    for start in range(0, len(kept), CHUNK):
-        ends[:, kept[start : start + CHUNK]] = spread(ensemble, points[start : start + CHUNK], level)[:3]
+    for kept in _alike(aims, refusals):
+        made = aimed(ensemble, aims[kept[0]], fits)
+        points = np.array([[aims[i].params, aims[i].tokens, cost[i], epochs_of(aims[i])] for i in kept])
+        for start in range(0, len(kept), CHUNK):
+            ends[:, kept[start : start + CHUNK]] = spread(made, points[start : start + CHUNK], level)[:3]
     value, low, high = (end.reshape(shape) for end in ends)
     return Forecasts(
         params=arrays["params"], tokens=arrays["tokens"], flop=cost.reshape(shape), value=value, low=low, high=high,
         distance=distance.reshape(shape), level=level, unit=ensemble.unit, refusals=refusals,
     )  # fmt: skip
+
+
+def _alike(aims: Sequence[Target], refusals: Container[int]) -> list[list[int]]:
+    """Places of the targets that share a fit, those refused left out."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for place, aim in enumerate(aims):
+        if place not in refusals:
+            kind = (math.log(aim.tokens / aim.params), math.log(epochs_of(aim)))
+            found.setdefault((round(kind[0] / ALIKE), round(kind[1] / ALIKE)), []).append(place)
+    return list(found.values())
 
 
 def _arrays(given: dict[str, Any]) -> dict[str, Floats]:

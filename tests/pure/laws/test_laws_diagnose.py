@@ -18,18 +18,14 @@ UNIT = "nats_per_token"
 
 
 @pytest.fixture(scope="module")
-def clean():
+def clean(make_ladder):
     """Runs without noise over a wide grid, fitted with the law they come from."""
-    from conftest import ladder
-
-    return build(ladder(noise=0.0, ratios=(5, 20, 80)), UNIT, laws=(LAWS["chinchilla"],))
+    return build(make_ladder(noise=0.0, ratios=(5, 20, 80)), UNIT, laws=(LAWS["chinchilla"],))
 
 
 @pytest.fixture(scope="module")
-def noisy():
-    from conftest import ladder
-
-    return build(ladder(noise=0.01), UNIT)
+def noisy(make_ladder):
+    return build(make_ladder(noise=0.01), UNIT)
 
 
 def test_a_line_of_the_map_has_one_loss(clean, truth):
