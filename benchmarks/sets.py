@@ -1,4 +1,4 @@
-"""The public sets as rows, and the splits of the forecast benchmark. A set is one recipe's runs; a family is one source.
+"""The public sets as rows, and the splits of the forecast benchmark: a set is one recipe's runs, a family one source.
 
 Splits (each gives the rows to fit and the rows held out):
     topC    hold out the top decile by compute, fit all others
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import math
 import os
@@ -35,11 +36,11 @@ class Set(NamedTuple):
 
 def records(path: Path) -> list[dict[str, Any]]:
     """CSV or JSON Lines, gzipped or not."""
-    opened = gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="")
-    with opened as file:
-        if ".jsonl" in path.name:
-            return [json.loads(line) for line in file]
-        return list(csv.DictReader(file))
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    if ".jsonl" in path.name:
+        return [json.loads(line) for line in text.splitlines()]
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def rows_of(found: Iterable[dict[str, Any]], params: str, tokens: str, loss: str | Callable[[dict[str, Any]], float],
@@ -49,7 +50,8 @@ def rows_of(found: Iterable[dict[str, Any]], params: str, tokens: str, loss: str
     for i, r in enumerate(found):
         n, d = float(r[params]), float(r[tokens])
         value = loss(r) if callable(loss) else float(r[loss])
-        rows.append(Row(f"r{i}", n, d, flop(r) if flop else 6 * n * d, value, **{k: float(r[v]) for k, v in more.items()}))
+        extra = {k: float(r[v]) for k, v in more.items()}
+        rows.append(Row(f"r{i}", n, d, flop(r) if flop else 6 * n * d, value, **extra))
     return tuple(rows)
 
 

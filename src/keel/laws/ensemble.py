@@ -23,7 +23,7 @@ from keel.laws.learnt import Learnt, learnt
 from keel.laws.links import link_of
 from keel.laws.repeats import repeated
 
-FULL_EVIDENCE_RUNS = 30.0
+FULL_EVIDENCE_RUNS, LEAST_ODDS, LEAST_WEIGHT = 30.0, 1e-12, 1e-3
 FAR_WEIGHT, FAR_SCALES = 0.25, 4.0
 FAR_ABOVE = 0.15  # a run 16 % above the frontier is named
 
@@ -84,47 +84,84 @@ def ordered(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: (row.flop, row.params, row.tokens, row.value, row.id)))
 
 
-def build(
-    rows: Sequence[Row], unit: str, aim: Target | None = None, *, without: str = "",
-    laws: Sequence[Law] = tuple(LAWS.values()),
-) -> Ensemble:  # fmt: skip
-    """Fit, back-test and weigh every law; the same rows in any order give the same ensemble.
+class Data(NamedTuple):
+    """What a fit sees: centred logs x [n, 4] and y [n], likeness to the target [n], noise [n], and the laws to try."""
 
-    With `aim`, runs count for what they say about that one target (relevance.py). `without` names a family of public
-    ladders whose lessons are left out (learnt.py), so that it can be forecast fairly.
-    """
-    known = learnt(without)
+    rows: tuple[Row, ...]
+    unit: str
+    frame: Frame
+    x: Floats
+    y: Floats
+    like: Floats
+    noise: Floats
+    known: Learnt
+    laws: tuple[Law, ...]
+
+
+def data_of(
+    rows: Sequence[Row], unit: str, aim: Target | None, known: Learnt, laws: Sequence[Law] = tuple(LAWS.values())
+) -> Data:
+    """Rows in logs, weighed for one target; where tokens repeat, the laws are those with repeats."""
     rows = ordered(rows)
     points, values = coordinates(rows), link_of(unit).to_loss(np.array([row.value for row in rows], dtype=float))
     frame = Frame.of(points, values)
     x, y = np.log(points) - frame.centre, np.log(values) - frame.log_value
     way = None if aim is None else np.log([aim.params, aim.tokens, 1.0, epochs_of(aim)]) - frame.centre
-    like, cut = relevance.likeness(x, y, way, known), backtest.folds(x)
+    like = relevance.likeness(x, y, way, known)
     noise = relevance.noise(like, x, np.ones((1, len(y))), known)[0]
-    fold_noise = relevance.noise(like, x, cut.masks, known)
     if float(x[:, 3].max()) > 0 or (aim is not None and epochs_of(aim) > 1):
         laws = [repeated(law) for law in laws if "tokens" in law.coords]
-    log_weights, parts = [], []
-    for law in laws:
-        mean, sd = priors.priors(law, unit, frame, known)
-        whole = fit(law, x, y, np.ones((1, len(y))), noise[None], mean, sd)
-        miss = np.zeros((0, len(y)))
-        if len(cut.masks):
-            miss = fit(law, x, y, cut.masks, fold_noise, mean, sd, near=whole.theta[0]).residual
-        square = backtest.mean_square(miss, cut, like) if len(miss) else 0.0
-        tempered = log_evidence(whole, sd, len(y)) * min(1.0, FULL_EVIDENCE_RUNS / len(y))
-        log_weights.append(math.log(max(priors.odds(law, unit, frame, known), 1e-12)) + tempered)
-        parts.append((law, whole, draws(law, whole, x, y, noise, mean, sd), miss, math.sqrt(square)))
-    weights = np.exp(np.array(log_weights) - max(log_weights))
-    weights = weights / weights.sum()
-    members = tuple(_member(*part, weight=float(w)) for part, w in zip(parts, weights))
-    mixed = sum((m.weight * m.miss for m in members), np.zeros((len(cut.masks), len(y))))
-    rate = backtest.growth_rate(mixed, cut, like)
-    return Ensemble(rows, unit, frame, members, cut, rate, _trust(members, noise), noise, known)
+    return Data(rows, unit, frame, x, y, like, noise, known, tuple(laws))
 
 
-def _member(law: Law, whole: Fits, cloud: Floats, miss: Floats, error: float, *, weight: float) -> Member:
-    return Member(law, weight, whole.theta[0], cloud, miss, error, whole.residual[0], math.exp(whole.scale[0]))
+def fit_whole(law: Law, data: Data) -> Fits:
+    """The law fitted to all rows."""
+    mean, sd = priors.priors(law, data.unit, data.frame, data.known)
+    return fit(law, data.x, data.y, np.ones((1, len(data.y))), data.noise[None], mean, sd)
+
+
+def build(
+    rows: Sequence[Row], unit: str, aim: Target | None = None, *, without: str = "", known: Learnt | None = None,
+    laws: Sequence[Law] = tuple(LAWS.values()),
+) -> Ensemble:  # fmt: skip
+    """Fit, back-test and weigh every law; the same rows in any order give the same ensemble.
+
+    With `aim`, runs count for what they say about that one target (relevance.py). `without` names a family of public
+    ladders whose lessons are left out (learnt.py), so that it can be forecast fairly; `known` replaces them all.
+    """
+    data = data_of(rows, unit, aim, known or learnt(without), laws)
+    cut = backtest.folds(data.x)
+    fold_noise = relevance.noise(data.like, data.x, cut.masks, data.known)
+    fits = [fit_whole(law, data) for law in data.laws]
+    weights = _weights(fits, data)
+    members = [_member(law, whole, float(w), data, cut, fold_noise) for law, whole, w in zip(data.laws, fits, weights)]
+    mixed = sum((m.weight * m.miss for m in members), np.zeros((len(cut.masks), len(data.y))))
+    rate = backtest.growth_rate(mixed, cut, data.like)
+    trust = _trust(members, data.noise)
+    return Ensemble(data.rows, unit, data.frame, tuple(members), cut, rate, trust, data.noise, data.known)
+
+
+def _weights(fits: Sequence[Fits], data: Data) -> Floats:
+    """Odds times tempered evidence, of sum one."""
+    temper, found = min(1.0, FULL_EVIDENCE_RUNS / len(data.y)), []
+    for law, whole in zip(data.laws, fits):
+        odds = max(priors.odds(law, data.unit, data.frame, data.known), LEAST_ODDS)
+        sd = priors.priors(law, data.unit, data.frame, data.known)[1]
+        found.append(math.log(odds) + temper * log_evidence(whole, sd, len(data.y)))
+    weights = np.exp(np.array(found) - max(found))
+    return np.asarray(weights / weights.sum())
+
+
+def _member(law: Law, whole: Fits, weight: float, data: Data, cut: backtest.Folds, fold_noise: Floats) -> Member:
+    """One law back-tested and drawn from; a law that hardly counts is drawn from coarsely."""
+    mean, sd = priors.priors(law, data.unit, data.frame, data.known)
+    miss = np.zeros((0, len(data.y)))
+    if len(cut.masks):
+        miss = fit(law, data.x, data.y, cut.masks, fold_noise, mean, sd, near=whole.theta[0]).residual
+    square = backtest.mean_square(miss, cut, data.like) if len(miss) else 0.0
+    cloud = draws(law, whole, data.x, data.y, data.noise, mean, sd, fine=weight >= LEAST_WEIGHT)
+    scale = math.exp(whole.scale[0])
+    return Member(law, weight, whole.theta[0], cloud, miss, math.sqrt(square), whole.residual[0], scale)
 
 
 def _trust(members: Sequence[Member], noise: Floats) -> Floats:

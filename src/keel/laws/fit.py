@@ -26,7 +26,8 @@ SCALE_MEAN, SCALE_SD = math.log(0.003), 1.0  # final losses scatter by .03-1 % b
 SCALE_LEAST = math.log(1e-5)
 STEPS, SETTLED = 60, 1e-5
 NUM_STARTS, NUM_WARM, THIN = 8, 3, 160
-NUM_DRAWS, NUM_PROPOSALS, PROPOSAL_NU = 256, 4096, 6.0
+NUM_DRAWS, PROPOSAL_NU = 256, 6.0
+MOST_PROPOSALS, LEAST_PROPOSALS, PROPOSAL_CELLS = 2048, 512, 200_000  # cells: proposals x rows
 
 
 class Fits(NamedTuple):
@@ -142,7 +143,9 @@ def log_evidence(found: Fits, sd: Floats, num: int) -> float:
     return float(-found.objective[0] - np.log(sd).sum() - 0.5 * width)
 
 
-def draws(law: Law, found: Fits, x: Floats, y: Floats, noise: Floats, mean: Floats, sd: Floats) -> Floats:
+def draws(
+    law: Law, found: Fits, x: Floats, y: Floats, noise: Floats, mean: Floats, sd: Floats, fine: bool = True
+) -> Floats:
     """Posterior draws [NUM_DRAWS, p] of theta, the residual scale integrated out.
 
     Proposals from a multivariate t around the best fit, widened with the drawn scale, then importance-resampled to
@@ -150,7 +153,8 @@ def draws(law: Law, found: Fits, x: Floats, y: Floats, noise: Floats, mean: Floa
     ridge, and a scale held at its best value makes it too narrow where runs are few.
     """
     rng = np.random.default_rng(1)
-    count, dim = NUM_PROPOSALS, len(mean)
+    many = min(MOST_PROPOSALS, max(LEAST_PROPOSALS, PROPOSAL_CELLS // len(y)))
+    count, dim = many if fine else LEAST_PROPOSALS // 2, len(mean)
     shift = rng.standard_normal(count)
     step = rng.standard_normal((count, dim)) / np.sqrt(rng.chisquare(PROPOSAL_NU, count) / PROPOSAL_NU)[:, None]
     spread = 1.5 / math.sqrt(2.0 * len(y))  # of log s: wider than its own posterior, and a little above its mode

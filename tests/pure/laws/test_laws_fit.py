@@ -13,16 +13,18 @@ from keel.laws.ensemble import build, far_off
 from keel.laws.forecast import forecast
 from keel.laws.forms import LAWS
 from keel.laws.law import UNIT, Frame
+from keel.laws.learnt import learnt
 from keel.laws.published import PUBLISHED
 
 TARGET = {"params": 2e9, "tokens": 4e10}
 NATS = "nats_per_token"
+ALIKE = learnt()._replace(tau=1e9, fade=0.0)  # every run speaks alike, as in ladders made from one law
 
 
 @pytest.mark.parametrize("name", LAWS)
 def test_derivatives_are_those_of_the_curve(name):
     law, rng = LAWS[name], np.random.default_rng(3)
-    mean, sd = priors.priors(law, NATS, UNIT)
+    mean, sd = priors.priors(law, NATS, UNIT, learnt())
     theta, x = mean + sd * rng.standard_normal((5, len(mean))), rng.standard_normal((7, 4))
     _, by = law.curve(theta, x)
     for j in range(len(mean)):
@@ -75,7 +77,7 @@ def posterior_shares(make_ladder, truth, num=60):
     """Where the truth lies in the parameter draws of its own law, over noisy ladders: uniform if they are honest."""
     point, shares = np.array([[2e9, 4e10, 4.8e20, 1.0]]), []
     for seed in range(num):
-        ensemble = build(make_ladder(noise=0.001, seed=seed), NATS, [LAWS["chinchilla"]])
+        ensemble = build(make_ladder(noise=0.001, seed=seed), NATS, known=ALIKE, laws=[LAWS["chinchilla"]])
         cloud = ensemble.log_values(point, draws_too=True)[0][:, 0]
         shares.append(float((cloud < np.log(truth(**TARGET))).mean()))
     return np.array(shares)
@@ -92,8 +94,8 @@ def test_draws_half_as_wide_would_fail_that_check(make_ladder, truth, monkeypatc
     """Mutant: a posterior cloud shrunk to half its width."""
     honest = fit.draws
 
-    def narrow(law, found, *rest):
-        return found.theta[0] + 0.5 * (honest(law, found, *rest) - found.theta[0])
+    def narrow(law, found, *rest, **how):
+        return found.theta[0] + 0.5 * (honest(law, found, *rest, **how) - found.theta[0])
 
     monkeypatch.setattr("keel.laws.ensemble.draws", narrow)
     assert (np.abs(posterior_shares(make_ladder, truth) - 0.5) < 0.45).sum() < 46
@@ -128,8 +130,19 @@ def test_one_diverged_run_is_named_and_does_not_move_the_forecast(rows, truth):
 
 
 def test_plain_least_squares_would_fail_that_check(rows, truth, monkeypatch):
-    """Mutant: so many degrees of freedom that the tail is Gaussian."""
+    """Mutant: a Gaussian tail, and no run noisier than another."""
     broken, _ = diverged(rows)
+    monkeypatch.setattr(fit, "NU", 1e9)
+    monkeypatch.setattr("keel.laws.relevance.excess", lambda x, y: np.zeros(len(y)))
+    assert not robust_forecast_holds(broken, truth)
+
+
+def test_a_run_that_is_too_good_does_not_move_the_forecast(rows, truth, monkeypatch):
+    """Tested on its training text, say; the frontier cannot see it, the heavy tail does."""
+    lucky = sorted(rows, key=lambda r: r.flop)[-4]
+    broken = [row._replace(value=row.value * 0.8) if row is lucky else row for row in rows]
+    assert robust_forecast_holds(broken, truth)
+    assert lucky.id in [item["id"] for item in forecast(broken, TARGET, unit=NATS).down_weighted]
     monkeypatch.setattr(fit, "NU", 1e9)
     assert not robust_forecast_holds(broken, truth)
 
@@ -154,10 +167,11 @@ def test_errors_of_one_sign_widen_more():
     ahead = np.tile([[0.0, 0.0, 1.0, 1.0]], (4, 1))
     cut = backtest.Folds((ahead == 0).astype(float), ahead)
     mixed = 0.02 * np.array([[0, 0, 1, 1], [0, 0, -1, -1], [0, 0, 1, 1], [0, 0, -1, -1]], dtype=float)
-    one, both = backtest.growth_rate(np.abs(mixed), cut), backtest.growth_rate(mixed, cut)
+    like = np.ones(4)
+    one, both = backtest.growth_rate(np.abs(mixed), cut, like), backtest.growth_rate(mixed, cut, like)
     assert one**2 - backtest.LEAST_RATE**2 == pytest.approx(2 * (both**2 - backtest.LEAST_RATE**2))
-    assert backtest.growth_rate(0 * mixed, cut) == pytest.approx(backtest.LEAST_RATE)
-    assert backtest.growth_rate(mixed[:0], cut) > backtest.LEAST_RATE
+    assert backtest.growth_rate(0 * mixed, cut, like) == pytest.approx(backtest.LEAST_RATE)
+    assert backtest.growth_rate(mixed[:0], cut, like) > backtest.LEAST_RATE
 
 
 def test_the_room_loads_without_scipy_or_torch():
