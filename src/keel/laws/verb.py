@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from keel.laws import refuse, show
 from keel.laws.diagnose import diagnosis
 from keel.laws.ensemble import Ensemble, build, coordinates, far_off
 from keel.laws.forecast import Forecast, check_level, forecast_from, spread
+from keel.laws.forecasts import Fits, aimed
 from keel.laws.law import Floats, Row, Target
 from keel.laws.optimum import optimum
 from keel.laws.table import Table, read
@@ -88,18 +90,20 @@ def _forecasts(
     """One forecast or refusal a target, and the optimum of the last budget asked for."""
     best: dict[str, Any] | None = None
     forecasts, refusals = [], []
+    fits: Fits = {}
     for aim in at:
         if "compute" in aim:
-            best = optimum(ensemble, float(aim["compute"]))
+            best = optimum(ensemble, float(aim["compute"]), unique_tokens=aim.get("unique_tokens"), level=level)
             if best is None:
                 refusals.append(Refusal(f"no optimum at {aim['compute']:.3g} flop", "no law tells sizes apart here",
                                         "add runs of other sizes at the same compute"))  # fmt: skip
                 continue
-            target = Target(best["params"], best["tokens"], float(aim["compute"]))
+            target = Target(best["params"], best["tokens"], best["flop"], aim.get("unique_tokens", math.nan))
         else:
-            target = Target(float(aim["params"]), float(aim["tokens"]), aim.get("flop"))
+            unique = aim.get("unique_tokens", math.nan)
+            target = Target(float(aim["params"]), float(aim["tokens"]), aim.get("flop"), unique)
         refusal = refuse.refuse(ensemble.rows, target)
-        made = refusal or forecast_from(ensemble, target, level, flop_from)
+        made = refusal or forecast_from(aimed(ensemble, target, fits), target, level, flop_from)
         forecasts.append(made) if isinstance(made, Forecast) else refusals.append(made)
     return best, forecasts, refusals
 
