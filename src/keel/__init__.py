@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Answer": "keel.answer",
+    "Fit": "keel.notebook",
     "Forecast": "keel.laws.forecast",
     "Problem": "keel.errors",
     "Refusal": "keel.errors",
@@ -17,6 +18,7 @@ _HOMES = {
     "Spec": "keel.plan.spec",
     "Study": "keel.study",
     "StudyError": "keel.errors",
+    "fit": "keel.notebook",
     "forecast": "keel.laws.forecast",
     "look": "keel.corpus.look",
     "new": "keel.corpus.new",
