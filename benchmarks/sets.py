@@ -138,6 +138,56 @@ FAMILIES: dict[str, Callable[[], list[Set]]] = {
     "tiny": tiny,
 }
 
+
+def routed() -> list[Set]:
+    """Dense decoders and three routed kinds, along one training each; N counts what a token meets."""
+    found = [r for r in records(SCALING / "routed_lm/curves.csv.gz") if float(r["step"]) >= 20_000 and r["loss_c4"]]
+    kinds = (("Dense", "1"), ("S-Base", "8"), ("RL-R", "64"), ("Hash", "512"))
+    sets = []
+    for router, experts in kinds:
+        kept = [
+            r | {"tokens": float(r["step"]) * 524_288}
+            for r in found
+            if (r["router_type"], r["num_experts"], r["k"]) == (router, experts, "1")
+        ]
+        rows = rows_of(kept, "dense_parameter_count", "tokens", "loss_c4")
+        sets.append(Set(f"routed {router} {experts}", "routed", rows))
+    return sets
+
+
+VISION_PARAMS = {
+    "ViT/S/16": 32e6, "ViT/B/16": 110e6, "BiT/50/1": 61e6, "BiT/101/3": 494e6, "MiX/B/16": 73e6, "MiX/L/16": 226e6
+}  # fmt: skip
+
+
+def vision() -> list[Set]:
+    """Few-shot error of six image models (three architectures) along pretraining; D = images seen."""
+    found = [r for r in records(SCALING / "revisiting/vision.csv.gz") if float(r["seen_examples"]) >= 1e8]
+    sized = [r | {"params": VISION_PARAMS[r["model"]]} for r in found]
+    return [
+        Set(f"vision {task}", "vision", rows_of((r for r in sized if r["task"] == task), "params", "seen_examples",
+                                                "loss"), "error")
+        for task in sorted({r["task"] for r in sized})
+    ]  # fmt: skip
+
+
+def schedules() -> list[Set]:
+    """Three sizes along one long run each, constant rate and cosine; steps stand for tokens (one batch for all)."""
+    sets = []
+    for schedule in ("constant", "cosine"):
+        found = [
+            r | {"params": float(size) * 1e6}
+            for size in ("25", "100", "400")
+            for r in records(SCALING / f"multi_power_law_curves/{size}M_{schedule}_72000.csv")
+            if float(r["step"]) >= 5000
+        ]
+        sets.append(Set(f"schedules {schedule}", "schedules", rows_of(found, "params", "step", "loss")))
+    return sets
+
+
+# Kept for a single look, after everything else was frozen (docs/decisions/0004).
+LOOK: dict[str, Callable[[], list[Set]]] = {"routed": routed, "vision": vision, "schedules": schedules}
+
 Split = tuple[tuple[Row, ...], tuple[Row, ...]]
 
 

@@ -96,7 +96,7 @@ def fit(table: Any, *, hold_out: Iterable[str] = (), level: float = 0.9, **colum
     if not rows:
         raise StudyError("every run is held out", why="none is left to fit", fix="hold out fewer runs")
     largest = max(rows, key=lambda row: row.flop)
-    refusal = refuse.refuse(rows, Target(largest.params, largest.tokens, largest.flop))
+    refusal = refuse.refuse(rows, Target(largest.params, largest.tokens, largest.flop), seen.unit)
     if refusal is not None:
         raise Refused(refusal)
     return Fit(table=seen, ensemble=build(rows, seen.unit), held_out=held, level=level)
@@ -187,7 +187,7 @@ class Fit:
         if any(np.ndim(value) for value in (params, tokens, unique_tokens, flop) if value is not None):
             return forecasts_from(self.ensemble, params, tokens, flop, unique_tokens, sure, self.fits)
         aim = _target(params, tokens, unique_tokens, flop)
-        refusal = refuse.refuse(self.ensemble.rows, aim)
+        refusal = refuse.refuse(self.ensemble.rows, aim, self.ensemble.unit)
         return refusal or forecast_from(aimed(self.ensemble, aim, self.fits), aim, sure, self.table.flop_from)
 
     def optimum(self, compute: float | str, **limits: Any) -> dict[str, Any] | Refusal:
@@ -207,7 +207,7 @@ class Fit:
     def leverage(self, *, params: Any, tokens: Any, unique_tokens: Any = None, flop: Any = None) -> Leverage | Refusal:
         """Which runs decide the forecast of one target, the strongest first."""
         aim = _target(params, tokens, unique_tokens, flop)
-        refusal = refuse.refuse(self.ensemble.rows, aim)
+        refusal = refuse.refuse(self.ensemble.rows, aim, self.ensemble.unit)
         if refusal is not None:
             return refusal
         point = (aim.params, aim.tokens, flop_of(self.ensemble.rows, aim), epochs_of(aim))

@@ -133,7 +133,7 @@ def build(
     cut = backtest.folds(data.x)
     fold_noise = relevance.noise(data.like, data.x, cut.masks, data.known)
     fits = [fit_whole(law, data) for law in data.laws]
-    weights = _weights(fits, data)
+    weights = weigh(fits, data)
     members = [_member(law, whole, float(w), data, cut, fold_noise) for law, whole, w in zip(data.laws, fits, weights)]
     mixed = sum((m.weight * m.miss for m in members), np.zeros((len(cut.masks), len(data.y))))
     rate = backtest.growth_rate(mixed, cut, data.like)
@@ -141,8 +141,8 @@ def build(
     return Ensemble(data.rows, unit, data.frame, tuple(members), cut, rate, trust, data.noise, data.known)
 
 
-def _weights(fits: Sequence[Fits], data: Data) -> Floats:
-    """Odds times tempered evidence, of sum one."""
+def weigh(fits: Sequence[Fits], data: Data) -> Floats:
+    """Each law's weight: odds times tempered evidence, of sum one."""
     temper, found = min(1.0, FULL_EVIDENCE_RUNS / len(data.y)), []
     for law, whole in zip(data.laws, fits):
         odds = max(priors.odds(law, data.unit, data.frame, data.known), LEAST_ODDS)

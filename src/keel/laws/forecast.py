@@ -93,7 +93,7 @@ def forecast(
     """
     check_level(level)
     aim = target if isinstance(target, Target) else Target(**target)
-    refusal = refuse.refuse(rows, aim)
+    refusal = refuse.refuse(rows, aim, unit)
     if refusal is not None:
         return refusal
     return forecast_from(build(rows, unit, aim), aim, level, flop_from)

@@ -112,7 +112,8 @@ def forecasts_from(
     shape = arrays["params"].shape
     flat = [array.ravel().tolist() for array in arrays.values()]
     aims = [Target(**dict(zip(arrays, cells))) for cells in zip(*flat)]
-    refusals = {i: no for i, aim in enumerate(aims) if (no := refuse.refuse(ensemble.rows, aim)) is not None}
+    rows, unit = ensemble.rows, ensemble.unit
+    refusals = {i: no for i, aim in enumerate(aims) if (no := refuse.refuse(rows, aim, unit)) is not None}
     most = max(row.flop for row in ensemble.rows)
     cost = np.array([math.nan if i in refusals else flop_of(ensemble.rows, aim) for i, aim in enumerate(aims)])
     distance = np.log10(cost / most)

@@ -10,6 +10,7 @@ import numpy as np
 
 from keel.errors import Refusal
 from keel.laws.law import Row, Target
+from keel.laws.links import link_of
 from keel.units import show_count
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ PLATEAU, PLATEAU_SLOPE = 0.05, 0.015
 FAR_FACTOR, FAR_BEYOND, FAR_LEAST = 4.0, 1.5, 1.0
 
 
-def refuse(rows: Sequence[Row], aim: Target) -> Refusal | None:
-    """The first reason why these rows cannot carry a forecast of `aim`, or None."""
+def refuse(rows: Sequence[Row], aim: Target, unit: str = "") -> Refusal | None:
+    """The first reason why these rows, of values in `unit`, cannot carry a forecast of `aim`, or None."""
     what = f"no forecast for {aim.params!r} params, {aim.tokens!r} tokens"
     bad = [z for z in (aim.params, aim.tokens, *([] if aim.flop is None else [aim.flop])) if not _positive(z)]
     if bad:
@@ -38,7 +39,7 @@ def refuse(rows: Sequence[Row], aim: Target) -> Refusal | None:
         return Refusal(
             what, f"not finite and positive: {', '.join(broken[:5])}", "mend these runs, or leave them out by name"
         )
-    return _too_few(rows, aim, what) or _one_ratio(rows, aim, what) or _flat(rows, what)
+    return _too_few(rows, aim, what) or _one_ratio(rows, aim, what) or _flat(rows, what, unit)
 
 
 def _positive(value: float) -> bool:
@@ -86,8 +87,8 @@ def _one_ratio(rows: Sequence[Row], aim: Target, what: str) -> Refusal | None:
     )
 
 
-def _flat(rows: Sequence[Row], what: str) -> Refusal | None:
-    values = np.array([float(row.value) for row in rows])
+def _flat(rows: Sequence[Row], what: str, unit: str) -> Refusal | None:
+    values = link_of(unit).to_loss(np.array([float(row.value) for row in rows]))
     if float(np.ptp(np.log(values))) < FLAT:
         return Refusal(
             what, f"the loss is constant within {100 * FLAT:g} %: nothing to extrapolate",

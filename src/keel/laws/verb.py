@@ -49,7 +49,7 @@ def fit_table(
     held = _held_out(table, at)
     rows = [row for row in table.rows if row.id not in held]
     largest = max(rows or table.rows, key=lambda row: row.flop)
-    refusal = refuse.refuse(rows, Target(largest.params, largest.tokens, largest.flop))
+    refusal = refuse.refuse(rows, Target(largest.params, largest.tokens, largest.flop), table.unit)
     if refusal is not None:
         raise Refused(refusal)
     ensemble = build(rows, table.unit)
@@ -102,7 +102,7 @@ def _forecasts(
         else:
             unique = aim.get("unique_tokens", math.nan)
             target = Target(float(aim["params"]), float(aim["tokens"]), aim.get("flop"), unique)
-        refusal = refuse.refuse(ensemble.rows, target)
+        refusal = refuse.refuse(ensemble.rows, target, ensemble.unit)
         made = refusal or forecast_from(aimed(ensemble, target, fits), target, level, flop_from)
         forecasts.append(made) if isinstance(made, Forecast) else refusals.append(made)
     return best, forecasts, refusals
