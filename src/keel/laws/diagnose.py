@@ -117,7 +117,8 @@ def back_test(ensemble: Ensemble, level: float = 0.9) -> Backtest | None:
         for f, i in zip(fold[kept], run[kept])
     )  # fmt: skip
     far = np.linspace(0.0, float(cut.ahead.max()), NUM_GROWTH)
-    half = np.expm1(NormalDist().inv_cdf((1 + level) / 2) * backtest.grown(ensemble.rate, far))
+    reach = NormalDist().inv_cdf((1 + level) / 2) * ensemble.known.widen
+    half = np.expm1(reach * backtest.grown(ensemble.rate, far))
     growth = tuple(Growth(float(np.exp(a)), float(h)) for a, h in zip(far, half))
     return Backtest(tuple(m.law.name for m in laws), len(order), points, growth)
 

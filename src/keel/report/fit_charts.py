@@ -150,7 +150,8 @@ def _residuals(alt: Any, figure: Residuals, width: int, height: int) -> Any:
 def _correlations(alt: Any, figure: Correlations, width: int, height: int) -> Any:
     """The lower triangle of each leading law's matrix, blue for +, orange for -, with its numbers."""
     columns = min(len(figure.laws), 3 if width > 500 else 1)
-    room = (width - 40 * columns - GAP_PX * (columns - 1)) // columns
+    label = 8 + 7 * max(len(name) for law in figure.laws for name in law.names)
+    room = (width - 12 - GAP_PX * (columns - 1)) // columns - label
     panels = [_triangle(alt, law, room, CELL_PX * (len(law.names) - 1)) for law in figure.laws]
     return alt.concat(*panels, columns=columns, spacing=GAP_PX)
 

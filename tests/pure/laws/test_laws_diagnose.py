@@ -112,7 +112,7 @@ def test_the_growth_curve_is_the_interval_s_own(noisy):
     last = found.growth[-1]
     assert last.ahead == pytest.approx(math.exp(noisy.cut.ahead.max()))
     sd = float(backtest.grown(noisy.rate, np.array([math.log(last.ahead)]))[0])
-    assert last.half_width == pytest.approx(math.expm1(1.6449 * sd), rel=1e-3)
+    assert last.half_width == pytest.approx(math.expm1(1.6449 * noisy.known.widen * sd), rel=1e-3)
 
 
 def test_few_runs_have_no_back_test(make_ladder):

@@ -152,7 +152,7 @@ def test_drawings_follow_the_theme_and_the_width(tree: dict[str, Any], name: str
     figure = figures(tree)[name]
     root = themed(draw(figure, width, figure.height_px(width)), name, figure.title, figure.desc, "wide")
     _, _, drawn_width, _ = (float(part) for part in root.get("viewBox", "").split())
-    assert drawn_width == pytest.approx(width, abs=45)
+    assert drawn_width == pytest.approx(width, abs=24)
     colours = {element.get(key) for element in root.iter() for key in ("fill", "stroke")}
     assert not {colour for colour in colours if colour and colour.startswith("#")}
     assert [child.tag for child in root][:2] == [f"{SVG}title", f"{SVG}desc"]
