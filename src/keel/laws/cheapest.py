@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from keel.errors import Refusal, Refused
+from keel.errors import Refusal, Refused, StudyError
 from keel.laws import backtest
 from keel.laws.budget import Budget, FlopPerToken, check, rows_flop_per_token
 from keel.laws.ensemble import Ensemble, coordinates
 from keel.laws.law import Floats
+from keel.laws.links import link_of
 from keel.laws.optimum import NUM_SIZES, SPAN, Surface, lowest, surface_of, weighted_quantile
 
 BELOW, ABOVE = 1e-6, 1e9  # compute searched, times the least and the largest run's
@@ -34,7 +35,7 @@ def cheapest(
     serving_tokens: float = 0.0, flop_per_token: FlopPerToken | None = None, usd_per_flop: float | None = None,
     level: float = 0.9,
 ) -> dict[str, Any] | None:  # fmt: skip
-    """Params, tokens and total FLOP of the cheapest run whose loss is `value`; None where no law tells sizes apart.
+    """Params, tokens and total FLOP of the cheapest run that reaches `value`; None where no law tells sizes apart.
 
     `compute_low`, `compute_high`: interval at `level`, extrapolation error included; `compute_high` is None where
     more than the upper tail of the posterior never gets there. `reached`: the share of it that does.
@@ -59,6 +60,10 @@ def cheapest(
         most_epochs=most_epochs, serving_tokens=serving_tokens, usd_per_flop=usd_per_flop,
     )  # fmt: skip
     check(value, level, budget, "value")
+    link = link_of(ensemble.unit)
+    if wrong := link.valid(value):
+        raise StudyError(f"a wanted value of {value!r}", why=wrong, fix=f"give a value in {ensemble.unit}")
+    log_value = float(np.log(link.to_loss(np.array(value))))
     surface = surface_of(ensemble)
     if surface is None:
         return None
@@ -66,7 +71,7 @@ def cheapest(
     sizes = points[:, 0].min() * np.geomspace(*SPAN, NUM_SIZES)
     served = budget.flop(np.zeros(1), budget.rate(points[:1, 0]))[0]
     span = (points[:, 2].min() * BELOW, (points[:, 2].max() + served) * ABOVE)
-    compute, params, tokens = least_compute(surface, budget, math.log(value), sizes, span)
+    compute, params, tokens = least_compute(surface, budget, log_value, sizes, span, ensemble.unit)
     rate = budget.rate(np.array([params]))
     training = float(rate[0] * tokens)
     best: dict[str, Any] = {
@@ -79,12 +84,17 @@ def cheapest(
     if usd_per_flop is not None:
         best["usd"] = compute * usd_per_flop
     ahead = np.log(np.array([training]) / points[:, 2].max())
-    noise = float(backtest.grown(ensemble.rate, ahead)[0])
-    return best | _spread(surface, budget, math.log(value), sizes[::THIN], best, noise)
+    noise = ensemble.known.widen * float(backtest.grown(ensemble.rate, ahead)[0])
+    return best | _spread(surface, budget, log_value, sizes[::THIN], best, noise)
 
 
 def least_compute(
-    surface: Surface, budget: Budget, log_value: float, sizes: Floats, span: tuple[float, float]
+    surface: Surface,
+    budget: Budget,
+    log_value: float,
+    sizes: Floats,
+    span: tuple[float, float],
+    unit: str = "",
 ) -> tuple[float, float, float]:
     """Total FLOP, params and tokens where the mean surface first reaches the log loss; compute searched over `span`.
 
@@ -96,10 +106,10 @@ def least_compute(
     low, high = (math.log(end) for end in span)
     reached = float(best(high)[0][0])
     if reached > log_value:
+        wanted, given = link_of(unit).from_loss(np.exp([log_value, reached]))
         raise Refused(Refusal(
-            f"no compute reaches a loss of {math.exp(log_value):.4g}",
-            f"the laws give {math.exp(reached):.4g} at {span[1]:.3g} flop",
-            "ask for a loss above the floor, or allow more data",
+            f"no compute reaches {wanted:.4g}{f' {unit}' if unit else ''}",
+            f"the laws give {given:.4g} at {span[1]:.3g} flop", "ask for a loss above the floor, or allow more data",
         ))  # fmt: skip
 
     def excess(log_compute: float) -> float:

@@ -27,6 +27,7 @@ from keel.laws.budget import Budget, FlopPerToken, check, rows_flop_per_token
 from keel.laws.ensemble import Ensemble, coordinates
 from keel.laws.forecast import spread
 from keel.laws.law import Floats
+from keel.laws.links import link_of
 
 NUM_SIZES = 241
 SPAN = (0.1, 1e5)  # sizes searched: from a tenth of the smallest run to far beyond the largest
@@ -101,7 +102,9 @@ def optimum(
     best = _described(surface, budget, compute, sizes, found)
     point = budget.points(*(np.array([best[key]]) for key in ("params", "tokens", "flop_per_token")))
     value, low, high, _ = spread(ensemble, point, level)
-    best |= _interval(found, budget, compute, surface.mass, ensemble.rate, level)
+    best |= _interval(found, budget, compute, surface.mass, ensemble.rate * ensemble.known.widen, level)
+    if "if_all_spent" in best:
+        best["if_all_spent"]["value"] = float(link_of(ensemble.unit).from_loss(np.array(best["if_all_spent"]["value"])))
     most = max(row.flop for row in ensemble.rows)
     return best | {
         "value": float(value[0]), "value_low": float(low[0]), "value_high": float(high[0]), "level": level,
@@ -191,7 +194,7 @@ def _supported(surface: Surface, budget: Budget, sizes: Floats) -> tuple[Floats,
 
 
 def _described(surface: Surface, budget: Budget, compute: float, sizes: Floats, found: Optimum) -> dict[str, Any]:
-    """The mean surface's optimum in words that fit.json keeps; losses are those of the mean log loss."""
+    """The mean surface's optimum in words that fit.json keeps; values are losses, those of the mean log loss."""
     size, tokens = found.params[:1], found.tokens[:1]
     rate = budget.rate(size)
     spent = compute if not found.bound[0] else float(budget.flop(tokens, rate)[0])

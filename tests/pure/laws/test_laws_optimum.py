@@ -160,7 +160,7 @@ def test_units_change_nothing(fitted):
 def test_the_interval_covers_a_known_truth(make_ladder):
     """A nominal 90 %: at least .8 of noisy ladders, ten times and a thousand times ahead."""
     hits, shares = [], []
-    for seed in range(6):
+    for seed in range(4):
         ensemble = build(make_ladder(ratios=(5, 20, 80), noise=0.004, seed=seed), NATS)
         for compute in (1e20, 1e22):
             found = optimum(ensemble, compute)
@@ -209,6 +209,18 @@ def test_cheapest_inverts_the_optimum(fitted):
     assert found["params"] == pytest.approx(best["params"], rel=0.05)
     assert found["compute_low"] < found["compute"] < found["compute_high"]
     assert found["reached"] > 0.9
+
+
+def test_bounded_units_come_back_in_range(fitted):
+    """The same ladder as an error in per cent: the wanted value and the answers are per cent."""
+    rows = [r._replace(value=100 * (1 - math.exp(-r.value / 5))) for r in fitted.rows]
+    ensemble = build(rows, "error_percent")
+    best = optimum(ensemble, 1e21, unique_tokens=1e9)
+    assert 0 < best["if_all_spent"]["value"] < best["value"] < 100
+    found = cheapest(ensemble, best["value"])
+    assert found["compute"] == pytest.approx(best["flop"], rel=0.1)
+    with pytest.raises(StudyError):
+        cheapest(ensemble, 120.0)
 
 
 def test_a_loss_below_the_floor_is_refused(fitted):
