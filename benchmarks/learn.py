@@ -32,12 +32,12 @@ from keel.laws.learnt import FILE, Learnt
 SEED, NUM_CHOICES = 4, 72
 RANGES: dict[str, tuple[float, ...]] = {
     "tau": (0.01, 0.02, 0.04),
-    "way": (0.5, 1.0, 2.0),
-    "fade": (0.3, 0.6, 0.9),
-    "floor_mean": (-0.3, -0.5, -0.7),
-    "floor_sd": (0.1, 0.2, 0.3),
+    "way": (0.7, 1.4, 2.8),
+    "fade": (0.6, 0.9, 1.2),
+    "floor_mean": (-0.4, -0.55, -0.7),
+    "floor_sd": (0.2, 0.3),
     "rate_shift": (0.0, 0.2),
-    "rate_sd": (0.15, 0.25, 0.4),
+    "rate_sd": (0.15, 0.25),
 }
 MOST_SEEN, MOST_HELD = 150, 5
 LEAST_SEEN = 6

@@ -142,6 +142,9 @@ def fit(
     where: Annotated[
         list[str] | None, typer.Option(metavar="COND", help="Rows to keep: set=c4, 'loss>0'; may repeat.")
     ] = None,
+    next_: Annotated[
+        bool, typer.Option("--next", help="The run that would narrow the forecast most per FLOP.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write fit.json there too.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with the figures there.")] = None,
     study: StudyOption = Path("."),
@@ -156,7 +159,8 @@ def fit(
             "params": params, "tokens": tokens, "loss": loss, "flop": flop, "unique": unique, "lr": lr, "batch": batch,
             "group": group, "unit": unit, "params_count": params_count, "where": tuple(where or ()),
         }  # fmt: skip
-        return fit(study, table, at or [], level, {k: v for k, v in columns.items() if v}, out, targets, html)
+        given = {k: v for k, v in columns.items() if v}
+        return fit(study, table, at or [], level, given, out, targets, html, next_)
 
     _finish("fit", json, work)
 

@@ -188,7 +188,9 @@ class Fit:
             return forecasts_from(self.ensemble, params, tokens, flop, unique_tokens, sure, self.fits)
         aim = _target(params, tokens, unique_tokens, flop)
         refusal = refuse.refuse(self.ensemble.rows, aim, self.ensemble.unit)
-        return refusal or forecast_from(aimed(self.ensemble, aim, self.fits), aim, sure, self.table.flop_from)
+        return refusal or forecast_from(
+            aimed(self.ensemble.rows, self.ensemble.unit, aim, self.fits), aim, sure, self.table.flop_from
+        )
 
     def optimum(self, compute: float | str, **limits: Any) -> dict[str, Any] | Refusal:
         """The best size and tokens for a budget of FLOP; `limits` as in `keel.laws.optimum`: unique_tokens=,
@@ -211,7 +213,7 @@ class Fit:
         if refusal is not None:
             return refusal
         point = (aim.params, aim.tokens, flop_of(self.ensemble.rows, aim), epochs_of(aim))
-        return leverage(aimed(self.ensemble, aim, self.fits), np.array(point))
+        return leverage(aimed(self.ensemble.rows, self.ensemble.unit, aim, self.fits), np.array(point))
 
     def figures(self, *forecasts: Forecast | Refusal) -> dict[str, Drawn]:
         """The figures by name; the map and the band reach as far as the forecasts given.

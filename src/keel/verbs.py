@@ -41,7 +41,7 @@ def run(folder: Path, study: Study, only: str | None, skip: tuple[str, ...], qui
 
 def fit(
     folder: Path, table: Path | None, at: list[str], level: float, columns: Mapping[str, Any], out: Path | None,
-    targets: Path | None = None, html: Path | None = None,
+    targets: Path | None = None, html: Path | None = None, next_too: bool = False,
 ) -> Answer:  # fmt: skip
     """Fit a table, or the study's own runs (then the plan's targets are forecast and fit.json is written).
 
@@ -54,7 +54,7 @@ def fit(
         raise StudyError(f"--level {level} is not a level", why="it must lie between 0 and 1", fix="write --level 0.9")
     aims = all_targets(at, targets)
     if table is not None:
-        return _with_page(fit_table(table, aims, level, columns, out, html is not None), table, html)
+        return _with_page(fit_table(table, aims, level, columns, out, html is not None, next_too), table, html)
     if not (folder / "plan.json").exists():
         raise StudyError(
             "there is nothing to fit", why="no table was named and no plan.json is here", where=str(folder),
@@ -62,7 +62,7 @@ def fit(
         )  # fmt: skip
     made = read_plan(folder)
     aims = aims or [{name: target[name] for name in ("params", "tokens", "flop")} for target in made["targets"]]
-    answer = fit_table(folder / "runs", aims, level, columns, folder / "fit.json")
+    answer = fit_table(folder / "runs", aims, level, columns, folder / "fit.json", next_too=next_too)
     answer.writes = ["fit.json"]
     return _with_page(answer, folder, html)
 

@@ -70,6 +70,11 @@ class Ensemble(NamedTuple):
         return relevance.excess(np.log(points), np.log(link_of(self.unit).to_loss(values)))
 
     @property
+    def scatter(self) -> float:
+        """SD of the log loss of a single, telling run about the laws."""
+        return math.sqrt(sum(m.weight * m.scale**2 for m in self.members))
+
+    @property
     def weights(self) -> Floats:
         return np.array([m.weight for m in self.members])
 
@@ -176,7 +181,7 @@ def far_off(ensemble: Ensemble) -> list[dict[str, str]]:
     Two reasons: the laws miss them by far (robust weight), or they lie far above the frontier (relevance.py).
     """
     residual = np.sum([m.weight * m.residual for m in ensemble.members], 0)
-    scale = math.sqrt(sum(m.weight * m.scale**2 for m in ensemble.members)) * ensemble.noise
+    scale = ensemble.scatter * ensemble.noise
     above = ensemble.excess
     found = []
     for at, row in enumerate(ensemble.rows):

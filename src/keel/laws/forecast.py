@@ -1,6 +1,8 @@
 """A forecast with an interval whose width is explained, or a refusal that names the run that would help.
 
-    log L ~ mixture over laws of posterior draws, plus N(0, rate^2 max(d, 1/2)),  d = log(target FLOP / largest used)
+    log L ~ mixture over laws of posterior draws, plus N(0, rate^2 max(d, 1/2) + s^2)
+
+with d = log(target FLOP / largest used) and s the scatter of single runs about the laws,
 
 stretched about its median by `widen`, one factor learnt across public ladders (learnt.py). The three parts of the width
 are half-widths at the asked level that each cause would give alone: `parameter` (draws within laws), `law` (laws
@@ -37,6 +39,7 @@ class Forecast:
 
     params: float
     tokens: float
+    epochs: float
     flop: float
     flop_from: str
     unit: str
@@ -129,6 +132,7 @@ def forecast_from(ensemble: Ensemble, aim: Target, level: float, flop_from: str)
     return Forecast(
         params=float(aim.params),
         tokens=float(aim.tokens),
+        epochs=epochs_of(aim),
         flop=flop,
         flop_from=flop_from,
         unit=ensemble.unit,
@@ -156,7 +160,7 @@ def spread(ensemble: Ensemble, points: Floats, level: float) -> tuple[Floats, Fl
     noise = backtest.grown(ensemble.rate, ahead)
     normal = NormalDist()
     steps = np.array([normal.inv_cdf((i + 0.5) / NUM_NOISE) for i in range(NUM_NOISE)])
-    full = (clouds[..., None, :] + steps[:, None] * noise).reshape(-1, len(points))
+    full = (clouds[..., None, :] + steps[:, None] * np.hypot(noise, ensemble.scatter)).reshape(-1, len(points))
     mass = np.repeat(ensemble.weights / (clouds.shape[1] * NUM_NOISE), clouds.shape[1] * NUM_NOISE)
     tail = (1.0 - level) / 2.0
     middle, low, high = (_quantile(full, mass, q) for q in (0.5, tail, 1.0 - tail))
@@ -170,7 +174,7 @@ def spread(ensemble: Ensemble, points: Floats, level: float) -> tuple[Floats, Fl
     reach = normal.inv_cdf(1.0 - tail) * ensemble.known.widen
     parts = {
         name: np.abs(back(np.exp(middle + reach * sd)) - back(np.exp(middle - reach * sd))) / 2
-        for name, sd in (("parameter", within), ("law", between), ("backtest", noise))
+        for name, sd in (("parameter", np.hypot(within, ensemble.scatter)), ("law", between), ("backtest", noise))
     }
     return value, np.minimum(*ends), np.maximum(*ends), parts
 

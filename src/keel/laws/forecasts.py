@@ -1,7 +1,8 @@
 """Many targets at once, as arrays: a forecast for each that has one, a refusal for each other.
 
 Runs count for what they say about the target (relevance.py), so laws are fitted anew for each kind of target, by its
-tokens per param and epochs. Targets alike in both within 10 % share a fit, and one pass over its posterior.
+tokens per param and epochs. Targets alike in both within 10 % share a fit, and one pass over its posterior; where that
+would take more than a dozen fits, within 20 %, 40 % ...
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from keel.errors import Problem, Refusal, StudyError
 from keel.laws import refuse
 from keel.laws.ensemble import Ensemble, build
 from keel.laws.forecast import check_level, flop_of, spread
-from keel.laws.law import Floats, Target, epochs_of
+from keel.laws.law import Floats, Row, Target, epochs_of
 from keel.units import show_count
 
 CHUNK = 64  # targets whose clouds are held in memory together
-ALIKE = 0.1
+ALIKE, MOST_FITS = 0.1, 12
 MOST_SHOWN = 20
 
 
@@ -78,12 +79,12 @@ class Forecasts:
 Fits = dict[tuple[float, float], Ensemble]
 
 
-def aimed(ensemble: Ensemble, aim: Target, fits: Fits | None = None) -> Ensemble:
-    """The same rows fitted for what they say about `aim`; `fits` keeps what was fitted before."""
+def aimed(rows: Sequence[Row], unit: str, aim: Target, fits: Fits | None = None) -> Ensemble:
+    """The rows fitted for what they say about `aim`; `fits` keeps what was fitted before."""
     kind = (round(math.log(aim.tokens / aim.params), 6), round(math.log(epochs_of(aim)), 6))
     known = {} if fits is None else fits
     if kind not in known:
-        known[kind] = build(ensemble.rows, ensemble.unit, aim)
+        known[kind] = build(rows, unit, aim)
     return known[kind]
 
 
@@ -122,7 +123,7 @@ def forecasts_from(
             refusals[i] = no
     ends = np.full((3, len(aims)), math.nan)
     for kept in _alike(aims, refusals):
-        made = aimed(ensemble, aims[kept[0]], fits)
+        made = aimed(rows, unit, aims[kept[0]], fits)
         points = np.array([[aims[i].params, aims[i].tokens, cost[i], epochs_of(aims[i])] for i in kept])
         for start in range(0, len(kept), CHUNK):
             ends[:, kept[start : start + CHUNK]] = spread(made, points[start : start + CHUNK], level)[:3]
@@ -135,12 +136,18 @@ def forecasts_from(
 
 def _alike(aims: Sequence[Target], refusals: Container[int]) -> list[list[int]]:
     """Places of the targets that share a fit, those refused left out."""
-    found: dict[tuple[int, int], list[int]] = {}
-    for place, aim in enumerate(aims):
-        if place not in refusals:
-            kind = (math.log(aim.tokens / aim.params), math.log(epochs_of(aim)))
-            found.setdefault((round(kind[0] / ALIKE), round(kind[1] / ALIKE)), []).append(place)
-    return list(found.values())
+    kinds = {
+        place: (math.log(aim.tokens / aim.params), math.log(epochs_of(aim)))
+        for place, aim in enumerate(aims) if place not in refusals
+    }  # fmt: skip
+    alike = ALIKE
+    while True:
+        found: dict[tuple[int, int], list[int]] = {}
+        for place, (ratio, again) in kinds.items():
+            found.setdefault((round(ratio / alike), round(again / alike)), []).append(place)
+        if len(found) <= MOST_FITS:
+            return list(found.values())
+        alike *= 2
 
 
 def _arrays(given: dict[str, Any]) -> dict[str, Floats]:

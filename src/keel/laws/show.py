@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keel.laws.table import Table
+from keel.laws.seen import Table, text_of_columns
 from keel.units import show_count
 
 MOST_SHOWN = 8
@@ -14,7 +15,8 @@ LEAST_SHOWN = 0.05  # laws that weigh less get one line
 
 def text(fitted: Mapping[str, Any], table: Table, level: float) -> str:
     """The whole printout; `fitted` is the content of fit.json."""
-    parts = [_head(fitted, table), _laws(fitted, level)]
+    parts = [text_of_columns(table)] if table.columns else []
+    parts += [_head(fitted, table), _laws(fitted, level)]
     if fitted["down_weighted"]:
         lines = [f"  {item['id']}: {item['why']}" for item in fitted["down_weighted"][:MOST_SHOWN]]
         more = len(fitted["down_weighted"]) - MOST_SHOWN
@@ -26,7 +28,28 @@ def text(fitted: Mapping[str, Any], table: Table, level: float) -> str:
     if fitted["optimum"]:
         parts.append(_optimum(fitted["optimum"]))
     parts += [_forecast(found) for found in fitted["forecasts"]]
+    if fitted["leverage"]:
+        parts.append("[[Leverage]] " + _leverage(fitted["leverage"], len(fitted["rows"])))
+    if fitted["next"]:
+        parts.append(_next(fitted["next"]))
     return "\n\n".join(parts)
+
+
+def _leverage(top: Sequence[Mapping[str, Any]], num: int) -> str:
+    moves = ", ".join(f"{item['id']} by {100 * math.expm1(item['change']):+.2g} %" for item in top)
+    share = 100 * sum(item["share"] for item in top)
+    return f"{len(top)} of {num} runs carry {share:.0f} % of the first forecast; it would move without\n  {moves}"
+
+
+def _next(best: Mapping[str, Any]) -> str:
+    """The run to pay for next, and two more."""
+    lines = ["[[Next run]] what shrinks the first forecast's interval most per FLOP"]
+    for run in (best, *best["others"]):
+        lines.append(
+            f"  {show_count(run['params'])} params, {show_count(run['tokens'])} tokens, {run['flop']:.3g} flop: "
+            f"half-width {100 * run['width_now']:.2g} % -> {100 * run['width_after']:.2g} %"
+        )
+    return "\n".join([*lines, f"  {best['why']}"])
 
 
 def _head(fitted: Mapping[str, Any], table: Table) -> str:
@@ -44,10 +67,10 @@ def _head(fitted: Mapping[str, Any], table: Table) -> str:
 
 
 def _laws(fitted: Mapping[str, Any], level: float) -> str:
-    lines = ["[[Laws]] weight by evidence and back-test (RMS miss of hidden larger runs)"]
+    lines = ["[[Laws]] weight by evidence; back-test = RMS miss of hidden larger runs"]
     for law in fitted["laws"]:
         miss = "no back-test" if law["backtest_error"] is None else f"back-test {100 * law['backtest_error']:.2g} %"
-        lines.append(f"  {law['name']:<11} {100 * law['weight']:3.0f} %  {miss:<16} {law['formula']}")
+        lines.append(f"  {law['name']:<12} {100 * law['weight']:3.0f} %  {miss:<16} {law['formula']}")
         if law["weight"] >= LEAST_SHOWN:
             lines += [
                 f"      {name:<2} {p['value']:<10.4g} {100 * level:g} %: {p['low']:.4g} to {p['high']:.4g}"

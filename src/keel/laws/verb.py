@@ -18,11 +18,14 @@ from keel.laws.ensemble import Ensemble, build, coordinates, far_off
 from keel.laws.forecast import Forecast, check_level, forecast_from, spread
 from keel.laws.forecasts import Fits, aimed
 from keel.laws.law import Floats, Row, Target
+from keel.laws.leverage import leverage
+from keel.laws.links import link_of
+from keel.laws.next_run import next_run
 from keel.laws.optimum import optimum
 from keel.laws.table import Table, read
 
 FIT = "keel.fit/1"
-NUM_CURVE = 40
+NUM_CURVE, MOST_NAMED, MOST_ROWS = 40, 3, 20_000
 
 
 def fit_table(
@@ -32,13 +35,15 @@ def fit_table(
     columns: Mapping[str, Any] | None = None,
     out: Path | None = None,
     diagnosed: bool = False,
+    next_too: bool = False,
 ) -> Answer:
     """Fit every law to the runs in `source` (what `table.read` takes) and forecast each target of `at`.
 
     A target is {"params", "tokens"}, perhaps with "flop" and "unique_tokens", or {"compute"}.
 
     Runs of a study that were held out for a sealed forecast are not fitted when one of them is itself a target.
-    What the figures need is worked out for a file (`out`), or where `diagnosed` asks for it.
+    What the figures need is worked out for a file (`out`), or where `diagnosed` asks for it; the next run to pay for
+    where `next_too` does. Laws, rows and curve are those of the fit for the first forecast.
 
     Raises:
         StudyError: the table cannot be used as it is.
@@ -52,15 +57,22 @@ def fit_table(
     refusal = refuse.refuse(rows, Target(largest.params, largest.tokens, largest.flop), table.unit)
     if refusal is not None:
         raise Refused(refusal)
-    ensemble = build(rows, table.unit)
-    best, forecasts, refusals = _forecasts(ensemble, at, level, table.flop_from)
+    used = thinned(rows)
+    best, forecasts, refusals, ensemble = _forecasts(used, table.unit, at, level, table.flop_from)
     if at and not forecasts:
         raise Refused(refusals[0])
     fitted = fit_json(ensemble, table, held, forecasts, best, level)
+    if forecasts:
+        fitted["leverage"] = _leverage(ensemble, forecasts[0])
+        fitted["next"] = _next(ensemble, forecasts[0], level) if next_too else None
     if diagnosed or out is not None:
         apart, aims = [row for row in table.rows if row.id in held], [(f.params, f.tokens) for f in forecasts]
         fitted["diagnosis"] = diagnosis(ensemble, apart, aims, level)
-    problems = [*table.notes, *(Problem(r.what, r.why, r.fix, table.source) for r in refusals)]
+    problems = [
+        *table.notes,
+        *_thinning(len(used), len(rows), table.source),
+        *(Problem(r.what, r.why, r.fix, table.source) for r in refusals),
+    ]
     problems += [Problem(f"{e['id']} is not in the fit", e["why"], "mend it and run it again") for e in table.excluded]
     answer = Answer(
         result=_result(fitted, table), text=show.text(fitted, table, level), problems=problems, reads=[table.source],
@@ -84,28 +96,61 @@ def _same(row: Row, aim: Mapping[str, float]) -> bool:
     return len(near) == 2 and all(near)
 
 
+def thinned(rows: Sequence[Row]) -> Sequence[Row]:
+    """At most MOST_ROWS rows, evenly over the order of compute: more say nothing more and cost as much again."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    order = sorted(rows, key=lambda row: (row.flop, row.params, row.value))
+    return [order[int(at)] for at in np.linspace(0, len(order) - 1, MOST_ROWS).round()]
+
+
+def _thinning(used: int, num: int, where: str) -> list[Problem]:
+    if used == num:
+        return []
+    return [Problem(f"{used:,} of {num:,} rows are fitted", "evenly over the order of compute: the rest say no more",
+                    "keep the rows you want with --where to choose them yourself", where)]  # fmt: skip
+
+
 def _forecasts(
-    ensemble: Ensemble, at: Sequence[Mapping[str, float]], level: float, flop_from: str
-) -> tuple[dict[str, Any] | None, list[Forecast], list[Refusal]]:
-    """One forecast or refusal a target, and the optimum of the last budget asked for."""
+    rows: Sequence[Row], unit: str, at: Sequence[Mapping[str, float]], level: float, flop_from: str
+) -> tuple[dict[str, Any] | None, list[Forecast], list[Refusal], Ensemble]:
+    """One forecast or refusal a target, the optimum of the last budget asked for, and the first forecast's fit."""
     best: dict[str, Any] | None = None
-    forecasts, refusals = [], []
-    fits: Fits = {}
+    base = build(rows, unit) if not at or any("compute" in aim for aim in at) else None
+    forecasts: list[Forecast] = []
+    refusals: list[Refusal] = []
+    fits, lead = Fits(), base
     for aim in at:
-        if "compute" in aim:
-            best = optimum(ensemble, float(aim["compute"]), unique_tokens=aim.get("unique_tokens"), level=level)
+        unique = aim.get("unique_tokens", math.nan)
+        if "compute" in aim and base is not None:
+            best = optimum(base, float(aim["compute"]), unique_tokens=aim.get("unique_tokens"), level=level)
             if best is None:
                 refusals.append(Refusal(f"no optimum at {aim['compute']:.3g} flop", "no law tells sizes apart here",
                                         "add runs of other sizes at the same compute"))  # fmt: skip
                 continue
-            target = Target(best["params"], best["tokens"], best["flop"], aim.get("unique_tokens", math.nan))
+            target = Target(best["params"], best["tokens"], best["flop"], unique)
         else:
-            unique = aim.get("unique_tokens", math.nan)
             target = Target(float(aim["params"]), float(aim["tokens"]), aim.get("flop"), unique)
-        refusal = refuse.refuse(ensemble.rows, target, ensemble.unit)
-        made = refusal or forecast_from(aimed(ensemble, target, fits), target, level, flop_from)
+        made: Forecast | Refusal | None = refuse.refuse(rows, target, unit)
+        if made is None:
+            ensemble = aimed(rows, unit, target, fits)
+            made = forecast_from(ensemble, target, level, flop_from)
+            lead = ensemble if isinstance(made, Forecast) and not forecasts else lead
         forecasts.append(made) if isinstance(made, Forecast) else refusals.append(made)
-    return best, forecasts, refusals
+    return best, forecasts, refusals, lead or build(rows, unit)
+
+
+def _leverage(ensemble: Ensemble, found: Forecast) -> list[dict[str, Any]] | None:
+    """The runs that decide a forecast, the strongest first."""
+    point = np.array([found.params, found.tokens, found.flop, found.epochs])
+    return [item._asdict() for item in leverage(ensemble, point).runs[:MOST_NAMED]]
+
+
+def _next(ensemble: Ensemble, found: Forecast, level: float) -> dict[str, Any] | None:
+    """The run to pay for next, and the ones after it in order."""
+    point = np.array([found.params, found.tokens, found.flop, found.epochs])
+    runs = [run.json() for run in next_run(ensemble, point, level=level)[:MOST_NAMED]]
+    return runs[0] | {"others": runs[1:]} if runs else None
 
 
 def fit_json(
@@ -114,13 +159,12 @@ def fit_json(
 ) -> dict[str, Any]:  # fmt: skip
     """The content of fit.json (docs/design.md)."""
     fitted_from = {id(row) for row in ensemble.rows}
-    trust = {id(row): float(t) for row, t in zip(ensemble.rows, ensemble.trust)}
-    points = coordinates(table.rows)
-    middle = spread(ensemble, points, level)[0]
+    say = {id(row): float(s) for row, s in zip(ensemble.rows, ensemble.trust / ensemble.noise**2)}
+    middle = fitted_values(ensemble, table.rows)
     rows = [
         {
             "id": row.id, "params": row.params, "tokens": row.tokens, "flop": row.flop, "value": row.value,
-            "weight": trust.get(id(row), 0.0), "fitted": float(fit), "residual": float(row.value / fit - 1),
+            "weight": say.get(id(row), 0.0), "fitted": float(fit), "residual": float(row.value / fit - 1),
             "held_out": id(row) not in fitted_from,
         }
         for row, fit in zip(table.rows, middle)
@@ -138,7 +182,14 @@ def fit_json(
         "excluded": list(table.excluded),
         "optimum": best,
         "next": None,
+        "leverage": None,
     }
+
+
+def fitted_values(ensemble: Ensemble, rows: Sequence[Row]) -> Floats:
+    """The laws' middle at each row, in its unit."""
+    logs = ensemble.weights @ np.stack([log[0] for log in ensemble.log_values(coordinates(rows))])
+    return link_of(ensemble.unit).from_loss(np.exp(logs))
 
 
 def _laws(ensemble: Ensemble, level: float) -> list[dict[str, Any]]:
@@ -197,7 +248,7 @@ def _path(points: Floats) -> tuple[Floats, Floats]:
 
 def _result(fitted: Mapping[str, Any], table: Table) -> dict[str, Any]:
     """What --json prints."""
-    keep = ("params", "tokens", "flop", "flop_from", "unit", "value", "low", "high", "level", "distance",
+    keep = ("params", "tokens", "epochs", "flop", "flop_from", "unit", "value", "low", "high", "level", "distance",
             "width_parts", "warnings")  # fmt: skip
     extra = ("run", "measured", "hit")
     return {
@@ -212,6 +263,8 @@ def _result(fitted: Mapping[str, Any], table: Table) -> dict[str, Any]:
             "held_out": [row["id"] for row in fitted["rows"] if row["held_out"]],
         },
         "columns": {"params": table.counted, "flop": table.flop_from, "unit": table.unit},
+        "read": [column._asdict() for column in table.columns],
+        "leverage": fitted["leverage"],
         "optimum": fitted["optimum"],
         "next": fitted["next"],
     }
