@@ -38,18 +38,24 @@ def fitted(rows: Sequence[Row], unit: str, aim: Target, without: str = "") -> An
     return build(rows, unit, aim, without=without)
 
 
+def left_out(family: str) -> str:
+    """What `build` must leave out: the family, or nothing where it was never among those learnt from."""
+    return family if family in FAMILIES else ""
+
+
 def guard(family: str, found: Any) -> None:
     """Nothing in the fit may have been learnt from `family`.
 
     Raises:
         Informed: it was, or it cannot be told.
     """
-    behind = families_behind(family)
+    without = left_out(family)
+    behind = families_behind(without)
     if family in behind:
         raise Informed(f"what is learnt without {family} was learnt with it: {', '.join(sorted(behind))}")
     if unknown := behind - set(FAMILIES):
         raise Informed(f"learnt from {', '.join(sorted(unknown))}, of which sets.py knows no family of that name")
-    if found.known != learnt(family):
+    if found.known != learnt(without):
         raise Informed(f"the fit of a set of {family} holds other constants than those learnt without {family}")
 
 
@@ -74,7 +80,7 @@ def keel(task: Task) -> Guess:
     for places in alike:
         runs = [task.held[place] for place in places]
         points, start = coordinates(runs), time.process_time()
-        found = fitted(task.seen, task.unit, aim_of(runs[len(runs) // 2]), task.family)
+        found = fitted(task.seen, task.unit, aim_of(runs[len(runs) // 2]), left_out(task.family))
         at = spread(found, points, LEVEL)
         spent += time.process_time() - start
         guard(task.family, found)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from sets import FAMILIES, SPLITS, Set
+from sets import SPLITS, Set
 
 from keel.laws import Row
 
@@ -61,7 +61,7 @@ def tasks_of(found: Set) -> tuple[list[Task], list[str]]:
     return tasks, skipped
 
 
-def gather(only: str | None = None) -> tuple[list[Task], list[str]]:
-    """All tasks, of one family if asked, and what was skipped."""
-    both = [tasks_of(one) for name, load in FAMILIES.items() if only in (None, name) for one in load()]
+def gather(families: Mapping[str, Callable[[], list[Set]]]) -> tuple[list[Task], list[str]]:
+    """All tasks of these families, and what was skipped."""
+    both = [tasks_of(one) for load in families.values() for one in load()]
     return [task for tasks, _ in both for task in tasks], [line for _, lines in both for line in lines]

@@ -108,6 +108,17 @@ def test_a_fit_with_other_constants_than_the_left_out_ones_is_refused(monkeypatc
         forecast_keel.keel(made_task(num_held=1))
 
 
+def test_a_family_kept_for_the_last_look_was_never_learnt_from():
+    from forecast_keel import left_out
+    from sets import FAMILIES, LOOK
+
+    from keel.laws.learnt import families_behind
+
+    assert not families_behind("") & set(LOOK)
+    assert {left_out(family) for family in LOOK} == {""}
+    assert all(family not in families_behind(left_out(family)) for family in FAMILIES)
+
+
 def test_held_out_runs_of_one_kind_share_a_fit_and_keep_their_places():
     import forecast_keel
     from forecast_score import score
