@@ -70,7 +70,7 @@ def fit_table(
         fitted["diagnosis"] = diagnosis(ensemble, apart, aims, level)
     problems = [
         *table.notes,
-        *_thinning(len(used), len(rows), table.source),
+        *thinning(len(used), len(rows), table.source),
         *(Problem(r.what, r.why, r.fix, table.source) for r in refusals),
     ]
     problems += [Problem(f"{e['id']} is not in the fit", e["why"], "mend it and run it again") for e in table.excluded]
@@ -104,7 +104,8 @@ def thinned(rows: Sequence[Row]) -> Sequence[Row]:
     return [order[int(at)] for at in np.linspace(0, len(order) - 1, MOST_ROWS).round()]
 
 
-def _thinning(used: int, num: int, where: str) -> list[Problem]:
+def thinning(used: int, num: int, where: str) -> list[Problem]:
+    """What a reader must know where not all rows are fitted."""
     if used == num:
         return []
     return [Problem(f"{used:,} of {num:,} rows are fitted", "evenly over the order of compute: the rest say no more",
@@ -158,14 +159,13 @@ def fit_json(
     best: dict[str, Any] | None, level: float,
 ) -> dict[str, Any]:  # fmt: skip
     """The content of fit.json (docs/design.md)."""
-    fitted_from = {id(row) for row in ensemble.rows}
     say = {id(row): float(s) for row, s in zip(ensemble.rows, ensemble.trust / ensemble.noise**2)}
     middle = fitted_values(ensemble, table.rows)
     rows = [
         {
             "id": row.id, "params": row.params, "tokens": row.tokens, "flop": row.flop, "value": row.value,
             "weight": say.get(id(row), 0.0), "fitted": float(fit), "residual": float(row.value / fit - 1),
-            "held_out": id(row) not in fitted_from,
+            "held_out": row.id in held,
         }
         for row, fit in zip(table.rows, middle)
     ]  # fmt: skip
@@ -263,10 +263,10 @@ def _result(fitted: Mapping[str, Any], table: Table) -> dict[str, Any]:
             "held_out": [row["id"] for row in fitted["rows"] if row["held_out"]],
         },
         "columns": {"params": table.counted, "flop": table.flop_from, "unit": table.unit},
-        "read": [column._asdict() for column in table.columns],
-        "leverage": fitted["leverage"],
         "optimum": fitted["optimum"],
         "next": fitted["next"],
+        "leverage": fitted["leverage"],
+        "read": [column._asdict() for column in table.columns],
     }
 
 

@@ -26,24 +26,30 @@ def gap10(rows):
     return [r for r, keep in zip(rows, seen) if keep], [r for r, keep in zip(rows, held) if keep]
 
 
-def errors(rows, unit="nats_per_token"):
+def errors(rows, family, unit="nats_per_token"):
+    """Mean error in per cent and coverage, with nothing learnt from the family itself."""
     seen, held = gap10(rows)
-    value, low, high, _ = spread(build(seen, unit), coordinates(held), 0.9)
-    truth = np.array([r.value for r in held])
-    return 100 * np.abs(value / truth - 1).mean(), ((low <= truth) & (truth <= high)).mean()
+    misses, hits = [], []
+    for row in held:
+        found = build(seen, unit, Target(row.params, row.tokens, row.flop), without=family)
+        value, low, high, _ = spread(found, coordinates([row]), 0.9)
+        misses.append(abs(value[0] / row.value - 1))
+        hits.append(low[0] <= row.value <= high[0])
+    return 100 * np.mean(misses), np.mean(hits)
 
 
-@pytest.mark.parametrize(("corpus", "most"), [("c4_original", 3.5), ("rpj", 2.5), ("rw_original", 3.0)])
-def test_gadre(public_runs, corpus, most):
+@pytest.mark.parametrize(("corpus", "most", "least"), [("c4_original", 2, 1), ("rpj", 3.2, 0.5), ("rw_original", 2, 1)])
+def test_gadre(public_runs, corpus, most, least):
     rows = rows_of(public_runs / "gadre/runs.csv", "N", "D", "loss_c4_val", lambda r: r["dataset"] == corpus)
-    error, covered = errors(rows)
+    error, covered = errors(rows, "gadre")
     assert error < most
-    assert covered == 1
+    assert covered >= least
 
 
 def test_olmo_ladder(public_runs):
-    error, covered = errors(rows_of(public_runs / "olmo_ladder/runs.csv", "params", "tokens", "c4_loss_last5"))
-    assert error < 1.2
+    rows = rows_of(public_runs / "olmo_ladder/runs.csv", "params", "tokens", "c4_loss_last5")
+    error, covered = errors(rows, "olmo")
+    assert error < 1
     assert covered == 1
 
 
@@ -51,9 +57,23 @@ def test_datablations_without_repeats(public_runs):
     def once(r):
         return float(r["epochs"]) <= 1 and "dedup" not in r["suffix"] and "opt" not in r["suffix"]
 
-    error, covered = errors(rows_of(public_runs / "datablations/val_loss_C4.csv", "N", "D", "loss", once))
-    assert error < 1.5
+    rows = rows_of(public_runs / "datablations/val_loss_C4.csv", "N", "D", "loss", once)
+    error, covered = errors(rows, "datablations")
+    assert error < 2.2
     assert covered > 0.8
+
+
+def test_far_off_runs_are_what_the_weights_are_for(public_runs, monkeypatch):
+    """Porian's untuned sweeps hold runs that no law describes; with the weights off, the error more than doubles."""
+
+    def of(r):
+        return r["variant"] == "base_long_kaplan_kaplan"
+
+    rows = rows_of(public_runs / "porian/isoflop_points.csv", "params", "tokens", "loss", of)
+    error, _ = errors(rows, "porian")
+    assert error < 3
+    monkeypatch.setattr("keel.laws.relevance.likeness", lambda x, y, aim, known: np.ones(len(y)))
+    assert errors(rows, "porian")[0] > 2 * error
 
 
 def test_the_demo_ladder(public_runs):
