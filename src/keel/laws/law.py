@@ -188,6 +188,7 @@ class Law:
         self, theta: Any, params: Any, tokens: Any, flop: Any = None, epochs: Any = 1.0, frame: Frame = UNIT
     ) -> Floats:
         """Derivative of the log loss by each log constant, [b, n, p]."""
+        assert self.axes == COORDS, f"{self.name} has coordinates of its own: use curve()"
         return self.curve(np.atleast_2d(np.asarray(theta, float)), _points(params, tokens, flop, epochs, frame))[1]
 
     def constants_of(self, theta: Floats, frame: Frame) -> dict[str, Floats]:

@@ -103,6 +103,8 @@ def test_outside_says_how_far():
 def test_a_law_with_its_own_coordinates_is_not_read_as_one_of_params_and_tokens():
     with pytest.raises(AssertionError, match="use at"):
         PUBLISHED["clark-hash"].value(PUBLISHED["clark-hash"].fixed, 1e9, 1e11)
+    with pytest.raises(AssertionError, match="use curve"):
+        PUBLISHED["clark-hash"].jacobian(PUBLISHED["clark-hash"].fixed, 1e9, 1e11)
     assert PUBLISHED["hoffmann"].axes == COORDS
 
 
