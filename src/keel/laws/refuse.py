@@ -110,6 +110,18 @@ def _flat(rows: Sequence[Row], what: str, unit: str) -> Refusal | None:
     return None
 
 
+def too_wide(ensemble: Ensemble, aim: Target, ratio: float, level: float) -> Refusal:
+    """An interval so wide that its middle would only mislead."""
+    most = max(ensemble.rows, key=lambda row: row.flop)
+    size = math.sqrt(most.params * aim.params)
+    way = f"{show_count(size)} params at {show_count(size * aim.tokens / aim.params)} tokens"
+    return Refusal(
+        f"no forecast for {show_count(aim.params)} params, {show_count(aim.tokens)} tokens",
+        f"the runs do not identify it: its {100 * level:g} % interval spans a factor of {ratio:.2g}",
+        f"add a run on the way, of about {way}",
+    )
+
+
 def too_far(ensemble: Ensemble, distance: float, aim: Target) -> Refusal | None:
     """A target much farther than anything the back-tests could check."""
     reach = ensemble.cut.reach
