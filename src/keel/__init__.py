@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Answer": "keel.answer",
-    "Fit": "keel.notebook",
+    "Fit": "keel.fitted",
     "Forecast": "keel.laws.forecast",
     "Problem": "keel.errors",
     "Refusal": "keel.errors",

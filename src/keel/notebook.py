@@ -1,59 +1,25 @@
-"""The fit for notebooks and scripts: `keel.fit(table, **columns)` -> a `Fit` that forecasts, explains, draws itself.
-
-The same rooms as the command `keel fit`, joined for Python: tables in memory, arrays of targets, figures.
-"""
+"""`keel.fit(table, **columns)`: the command `keel fit` for notebooks and scripts, on tables in memory too."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from difflib import get_close_matches
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import Any
 
-import numpy as np
-
-from keel.errors import Problem, Refusal, Refused, StudyError, nearest
-from keel.files import write_json
-from keel.laws import refuse, show
+from keel.errors import Problem, Refused, StudyError, nearest
+from keel.fitted import Fit, in_python
+from keel.laws import refuse
 from keel.laws.columns import Asked
-from keel.laws.diagnose import diagnosis
-from keel.laws.ensemble import Ensemble, build, far_off
-from keel.laws.forecast import Forecast, check_level, flop_of, forecast_from
-from keel.laws.forecasts import Fits, Forecasts, aimed, forecasts_from
-from keel.laws.law import Row, Target, epochs_of
-from keel.laws.leverage import Leverage, leverage
+from keel.laws.ensemble import build
+from keel.laws.forecast import check_level
+from keel.laws.law import Target
 from keel.laws.table import Table, read
-from keel.laws.verb import FIT, fit_json
-from keel.units import parse_count
+from keel.laws.verb import thinned
 
-if TYPE_CHECKING:
-    from keel.report.drawn import Drawn
+__all__ = ["Fit", "fit"]
 
 OPTIONS = ("hold_out", "level")
 MOST_NAMED = 5
-FLAG = re.compile(r"--([a-z][a-z-]*)( COL\b)?")
-
-
-class Constant(NamedTuple):
-    """A constant of a law's printed formula, with its interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class FittedLaw(NamedTuple):
-    """A law as it was fitted: weight in the mixture, constants, RMS miss of hidden larger runs (None: not tested)."""
-
-    name: str
-    formula: str
-    weight: float
-    backtest_error: float | None
-    constants: Mapping[str, Constant]
-    source: str
 
 
 def fit(table: Any, *, hold_out: Iterable[str] = (), level: float = 0.9, **columns: Any) -> Fit:
@@ -90,7 +56,7 @@ def fit(table: Any, *, hold_out: Iterable[str] = (), level: float = 0.9, **colum
     try:
         seen = read(table, columns)
     except StudyError as error:
-        raise StudyError.all(_python(problem) for problem in error.problems) from error
+        raise StudyError.all(in_python(problem) for problem in error.problems) from error
     held = _held(seen, [hold_out] if isinstance(hold_out, str) else hold_out)
     rows = [row for row in seen.rows if row.id not in held]
     if not rows:
@@ -99,7 +65,7 @@ def fit(table: Any, *, hold_out: Iterable[str] = (), level: float = 0.9, **colum
     refusal = refuse.refuse(rows, Target(largest.params, largest.tokens, largest.flop), seen.unit)
     if refusal is not None:
         raise Refused(refusal)
-    return Fit(table=seen, ensemble=build(rows, seen.unit), held_out=held, level=level)
+    return Fit(table=seen, ensemble=build(thinned(rows), seen.unit), held_out=held, level=level)
 
 
 def _held(table: Table, names: Iterable[str]) -> frozenset[str]:
@@ -109,170 +75,3 @@ def _held(table: Table, names: Iterable[str]) -> frozenset[str]:
         raise StudyError.all(Problem(f"no run is called {name!r}", f"there are {', '.join(close[name])} and others",
                                      "name runs of the table", "hold_out") for name in wrong)  # fmt: skip
     return held
-
-
-def _python(problem: Problem) -> Problem:
-    """A flag of the command as the keyword it is here: --loss COL -> loss="COL"."""
-    words = (FLAG.sub(_keyword, text) for text in problem)
-    return Problem(*words)
-
-
-def _keyword(flag: re.Match[str]) -> str:
-    name = flag[1].replace("-", "_")
-    return f'{name}="COL"' if flag[2] else name if name in Asked._fields else flag[0]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Fit:
-    """Laws fitted to a table: forecasts, the optimum, what decided them, and pictures of all of it.
-
-    `ensemble` is fitted for no one target: the laws, the optimum and the figures are its. A forecast has its own fit,
-    kept in `fits`.
-    """
-
-    table: Table
-    ensemble: Ensemble
-    held_out: frozenset[str] = frozenset()
-    level: float = 0.9
-    fits: Fits = field(default_factory=dict)
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        """The table's runs, those held out too."""
-        return self.table.rows
-
-    @property
-    def laws(self) -> tuple[FittedLaw, ...]:
-        """Every law, the heaviest first, with its constants at `level`."""
-        return tuple(
-            FittedLaw(
-                item["name"], item["formula"], item["weight"], item["backtest_error"],
-                {name: Constant(**ends) for name, ends in item["params"].items()}, item["source"],
-            )
-            for item in self._tree["laws"]
-        )  # fmt: skip
-
-    @property
-    def down_weighted(self) -> tuple[dict[str, str], ...]:
-        """Runs that the laws do not believe ("id", "why"); they stay in the fit at a small weight."""
-        return tuple(far_off(self.ensemble))
-
-    @property
-    def notes(self) -> tuple[Problem, ...]:
-        """What a reader of this fit must know about the table."""
-        left_out = (Problem(f"{item['id']} is not in the fit", item["why"], "mend it") for item in self.table.excluded)
-        return (*map(_python, self.table.notes), *left_out)
-
-    @overload
-    def forecast(
-        self, *, params: float | str, tokens: float | str, unique_tokens: float | str | None = None,
-        flop: float | str | None = None, level: float | None = None,
-    ) -> Forecast | Refusal: ...  # fmt: skip
-
-    @overload
-    def forecast(
-        self, *, params: Any, tokens: Any, unique_tokens: Any = None, flop: Any = None, level: float | None = None
-    ) -> Forecasts | Forecast | Refusal: ...
-
-    def forecast(
-        self, *, params: Any, tokens: Any, unique_tokens: Any = None, flop: Any = None, level: float | None = None
-    ) -> Forecasts | Forecast | Refusal:
-        """The loss of one run, with its interval; of many, where an array is given (then `Forecasts`).
-
-        Without `flop`, training compute is counted as the rows count it; without `unique_tokens` no token repeats.
-        One target may be written as people do: params="7B", tokens="4T".
-        """
-        sure = self.level if level is None else level
-        check_level(sure)
-        if any(np.ndim(value) for value in (params, tokens, unique_tokens, flop) if value is not None):
-            return forecasts_from(self.ensemble, params, tokens, flop, unique_tokens, sure, self.fits)
-        aim = _target(params, tokens, unique_tokens, flop)
-        refusal = refuse.refuse(self.ensemble.rows, aim, self.ensemble.unit)
-        return refusal or forecast_from(
-            aimed(self.ensemble.rows, self.ensemble.unit, aim, self.fits), aim, sure, self.table.flop_from
-        )
-
-    def optimum(self, compute: float | str, **limits: Any) -> dict[str, Any] | Refusal:
-        """The best size and tokens for a budget of FLOP; `limits` as in `keel.laws.optimum`: unique_tokens=,
-        most_epochs=, serving_tokens=, flop_per_token=, usd_per_flop=, level=.
-        """
-        from keel.laws.optimum import optimum
-
-        flop = parse_count(compute, "compute")
-        try:
-            best = optimum(self.ensemble, flop, **({"level": self.level} | limits))
-        except Refused as error:
-            return error.refusal
-        no = Refusal(f"no optimum at {flop:.3g} flop", "no law tells sizes apart here", "add runs of other sizes")
-        return no if best is None else best
-
-    def leverage(self, *, params: Any, tokens: Any, unique_tokens: Any = None, flop: Any = None) -> Leverage | Refusal:
-        """Which runs decide the forecast of one target, the strongest first."""
-        aim = _target(params, tokens, unique_tokens, flop)
-        refusal = refuse.refuse(self.ensemble.rows, aim, self.ensemble.unit)
-        if refusal is not None:
-            return refusal
-        point = (aim.params, aim.tokens, flop_of(self.ensemble.rows, aim), epochs_of(aim))
-        return leverage(aimed(self.ensemble.rows, self.ensemble.unit, aim, self.fits), np.array(point))
-
-    def figures(self, *forecasts: Forecast | Refusal) -> dict[str, Drawn]:
-        """The figures by name; the map and the band reach as far as the forecasts given.
-
-        Each has its numbers (`table()`), is an SVG (`svg()`, `save(path)`), and shows itself in a notebook.
-        """
-        from keel.report.fit_figures import figures
-
-        return figures(self.json(*forecasts))
-
-    def json(self, *forecasts: Forecast | Refusal) -> dict[str, Any]:
-        """What fit.json holds, with these forecasts and all that the figures need."""
-        made = [found for found in forecasts if isinstance(found, Forecast)]
-        held = [row for row in self.rows if row.id in self.held_out]
-        aims = [(found.params, found.tokens) for found in made]
-        tree = fit_json(self.ensemble, self.table, self.held_out, made, None, self.level)
-        return tree | {"diagnosis": diagnosis(self.ensemble, held, aims, self.level)}
-
-    def save(self, path: str | Path, *forecasts: Forecast | Refusal) -> None:
-        """Write fit.json."""
-        write_json(Path(path), FIT, self.json(*forecasts))
-
-    def html(self, *forecasts: Forecast | Refusal) -> str:
-        """One page that needs nothing else: laws, figures, forecasts."""
-        from keel.report.fit_page import document
-
-        return document(self.json(*forecasts), self.table.source, self.notes)
-
-    @cached_property
-    def _tree(self) -> dict[str, Any]:
-        return fit_json(self.ensemble, self.table, self.held_out, [], None, self.level)
-
-    def __str__(self) -> str:
-        notes = [f"  {note}" for note in self.notes]
-        return "\n".join([show.text(self._tree, self.table, self.level), *(["\n[[Notes]]", *notes] if notes else [])])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        from keel.report.fit_page import summary
-
-        return summary(self._tree, self.notes)
-
-
-def _target(params: Any, tokens: Any, unique_tokens: Any, flop: Any) -> Target:
-    """One run to forecast, from numbers or words.
-
-    Raises:
-        StudyError: every value that is no count.
-    """
-    given = {"params": params, "tokens": tokens, "unique_tokens": unique_tokens, "flop": flop}
-    found: dict[str, float] = {}
-    problems: list[Problem] = []
-    for name, value in given.items():
-        try:
-            needed = value is not None or name in ("params", "tokens")
-            found.update({name: float(parse_count(value, name))} if needed else {})
-        except StudyError as error:
-            problems += error.problems
-    if problems:
-        raise StudyError.all(problems)
-    return Target(**found)

@@ -205,6 +205,15 @@ def test_leverage_is_one_line(found: Fit) -> None:
     assert made.runs[0].id in str(made)
 
 
+def test_the_next_run_narrows_the_forecast_and_keeps_to_its_price(found: Fit) -> None:
+    made = found.next_run(params=2e9, tokens=4e10, most_flop="2e19")
+    assert isinstance(made, list)
+    assert all(run.flop <= 2e19 for run in made)
+    assert made[0].width_after < made[0].width_now
+    no = found.next_run(params=-1, tokens=4e10)
+    assert isinstance(no, Refusal)
+
+
 def test_the_optimum(found: Fit) -> None:
     best = found.optimum("1e20")
     assert isinstance(best, dict)
@@ -237,3 +246,12 @@ def test_names_of_the_user_stay_words() -> None:
     for text in (made._repr_html_(), leverage._repr_html_()):
         assert "<script" not in text
         assert "&lt;script" in text
+
+
+def test_many_kinds_of_target_share_a_dozen_fits(found: Fit) -> None:
+    made = Fit(table=found.table, ensemble=found.ensemble)
+    ratios = np.geomspace(1, 300, 40)
+    many = made.forecast(params=1e8, tokens=1e8 * ratios)
+    assert isinstance(many, Forecasts)
+    assert len(made.fits) <= 12
+    assert (np.diff(many.value) < 0.01).all()

@@ -2,7 +2,7 @@
 
 Runs count for what they say about the target (relevance.py), so laws are fitted anew for each kind of target, by its
 tokens per param and epochs. Targets alike in both within 10 % share a fit, and one pass over its posterior; where that
-would take more than a dozen fits, within 20 %, 40 % ...
+would take more than a dozen fits (fewer of a table of thousands), within 20 %, 40 % ...
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from keel.laws.law import Floats, Row, Target, epochs_of
 from keel.units import show_count
 
 CHUNK = 64  # targets whose clouds are held in memory together
-ALIKE, MOST_FITS = 0.1, 12
+ALIKE = 0.1
+LEAST_FITS, MOST_FITS, MOST_ROWS = 2, 12, 12_000  # fits, and rows fitted in all of them
 MOST_SHOWN = 20
 
 
@@ -122,8 +123,9 @@ def forecasts_from(
         if i not in refusals and (no := refuse.too_far(ensemble, float(distance[i]), aim)) is not None:
             refusals[i] = no
     ends = np.full((3, len(aims)), math.nan)
-    for kept in _alike(aims, refusals):
-        made = aimed(rows, unit, aims[kept[0]], fits)
+    for kept in _alike(aims, refusals, max(LEAST_FITS, min(MOST_FITS, MOST_ROWS // len(rows)))):
+        middle = sorted(kept, key=lambda i: aims[i].tokens / aims[i].params)[len(kept) // 2]
+        made = aimed(rows, unit, aims[middle], fits)
         points = np.array([[aims[i].params, aims[i].tokens, cost[i], epochs_of(aims[i])] for i in kept])
         for start in range(0, len(kept), CHUNK):
             ends[:, kept[start : start + CHUNK]] = spread(made, points[start : start + CHUNK], level)[:3]
@@ -134,8 +136,8 @@ def forecasts_from(
     )  # fmt: skip
 
 
-def _alike(aims: Sequence[Target], refusals: Container[int]) -> list[list[int]]:
-    """Places of the targets that share a fit, those refused left out."""
+def _alike(aims: Sequence[Target], refusals: Container[int], most: int) -> list[list[int]]:
+    """Places of the targets that share one of at most `most` fits, those refused left out."""
     kinds = {
         place: (math.log(aim.tokens / aim.params), math.log(epochs_of(aim)))
         for place, aim in enumerate(aims) if place not in refusals
@@ -145,7 +147,7 @@ def _alike(aims: Sequence[Target], refusals: Container[int]) -> list[list[int]]:
         found: dict[tuple[int, int], list[int]] = {}
         for place, (ratio, again) in kinds.items():
             found.setdefault((round(ratio / alike), round(again / alike)), []).append(place)
-        if len(found) <= MOST_FITS:
+        if len(found) <= most:
             return list(found.values())
         alike *= 2
 

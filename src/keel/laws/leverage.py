@@ -24,6 +24,7 @@ import numpy as np
 from keel.laws.ensemble import Ensemble, Member, coordinates
 from keel.laws.fit import NU, SCALE_SD, fit
 from keel.laws.law import Floats, Law
+from keel.laws.links import link_of
 from keel.laws.priors import priors
 
 LEAST_WEIGHT = 0.02  # laws below it can move the mixture by no more than that
@@ -96,12 +97,21 @@ def leverage(ensemble: Ensemble, point: Floats) -> Leverage:
     for member in ensemble.members:
         if member.weight >= LEAST_WEIGHT:
             change += member.weight * _changes(_posterior(ensemble, member, x), member, at)
+    change = _in_unit(ensemble, at, change)
     total = float(np.abs(change).sum()) or 1.0
     found = [
         Influence(row.id, row.params, row.tokens, row.flop, row.value, float(c), float(abs(c) / total))
         for row, c in zip(ensemble.rows, change)
     ]
     return Leverage(tuple(sorted(found, key=lambda item: -item.share)))
+
+
+def _in_unit(ensemble: Ensemble, at: Floats, change: Floats) -> Floats:
+    """Changes of the log loss that the laws see, as changes of the log of the forecast in the rows' unit."""
+    logs = [m.law.curve(m.theta[None], at)[0][0, 0] for m in ensemble.members]
+    log_loss = float(ensemble.weights @ np.array(logs)) + ensemble.frame.log_value
+    back = link_of(ensemble.unit).from_loss
+    return np.asarray(np.log(back(np.exp(log_loss + change)) / back(np.exp(np.array(log_loss)))))
 
 
 def _posterior(ensemble: Ensemble, member: Member, x: Floats) -> _Posterior:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from keel.errors import Problem
@@ -62,10 +63,9 @@ def _forecasts(fitted: Tree) -> str:
     rows, warnings = [], []
     for item in items(fitted, "forecasts"):
         ends = sig_interval(number(item, "low"), number(item, "high"), "\u2013")
-        value, parts = number(item, "value") or 0.0, item.get("width_parts")
-        widths = (
-            [f"{name} {percent(width / value)}" for name, width in parts.items()] if isinstance(parts, Mapping) else []
-        )
+        value, parts = number(item, "value") or 1.0, item.get("width_parts")
+        known = parts if isinstance(parts, Mapping) else {}
+        widths = [f"{name} {percent((number(known, name) or 0.0) / value)}" for name in known]
         far = number(item, "distance")
         rows.append([
             *(show_count(number(item, key) or 0.0) for key in ("params", "tokens")), show_flop(number(item, "flop")),
@@ -76,16 +76,20 @@ def _forecasts(fitted: Tree) -> str:
     if not rows:
         return ""
     level = percent(number(items(fitted, "forecasts")[0], "level"))
-    header = (
-        "params",
-        "tokens",
-        "compute",
-        unit_of(fitted),
-        f"{level} interval",
-        "half-widths by cause",
-        "of the largest run",
-    )
-    return section("Forecasts", table(header, rows, frozenset({0, 1, 2, 3, 4, 6})), bullets(dict.fromkeys(warnings)))
+    header = ("params", "tokens", "compute", unit_of(fitted), f"{level} interval", "half-widths by cause", "distance")
+    said = [*dict.fromkeys(warnings), *_leverage(fitted)]
+    return section("Forecasts", table(header, rows, frozenset({0, 1, 2, 3, 4, 6})), bullets(said))
+
+
+def _leverage(fitted: Tree) -> list[str]:
+    """Which runs decide the first forecast."""
+    top = items(fitted, "leverage")
+    share = sum(number(item, "share") or 0.0 for item in top)
+    moves = [
+        f"{code(item.get('id'))} (it would move by {change(math.expm1(number(item, 'change') or 0.0))} without it)"
+        for item in top
+    ]
+    return [f"{percent(share)} of the first forecast hangs on {', '.join(moves)}"] if top else []
 
 
 def _laws(fitted: Tree) -> str:
@@ -115,7 +119,7 @@ def _optimum(fitted: Tree) -> str:
     found = []
     for title, tree in (("The optimum", fitted.get("optimum")), ("The next run", fitted.get("next"))):
         if isinstance(tree, Mapping):
-            flat = flatten(dict(tree)).items()
+            flat = flatten({name: value for name, value in tree.items() if name != "others"}).items()
             pairs = [
                 (name.replace("_", " "), esc(show_named(name, value)))
                 for name, value in flat

@@ -78,8 +78,22 @@ def test_no_run_of_many_decides_alone(make_ladder):
     assert found[0].share < 0.2
 
 
-def test_a_point_inside_the_ladder_leans_on_its_neighbours(make_ladder):
+def test_a_point_inside_the_ladder_hangs_on_no_run_as_a_far_one_does(make_ladder):
     rows = make_ladder(noise=0.005)
-    near = rows[7]
-    found = leverage(build(rows, "nats_per_token"), coordinates([near])[0]).runs
-    assert near.id in {item.id for item in found[:5]}
+    ensemble = build(rows, "nats_per_token")
+    near, far = (leverage(ensemble, point).runs[0].change for point in (coordinates(rows[7:8])[0], TARGET))
+    assert abs(near) < 0.3 * abs(far)
+
+
+def test_an_accuracy_moves_in_its_own_unit(make_ladder, truth):
+    """The laws see -log of the accuracy's distance from one; what is said is the change of the accuracy."""
+    rows = [row._replace(value=1 - truth(row.params, row.tokens) / 8) for row in make_ladder()]
+    ensemble = build(rows, "accuracy", laws=SOME)
+    found = leverage(ensemble, TARGET).runs[0]
+    left = build([row for row in rows if row.id != found.id], "accuracy", laws=SOME)
+
+    def forecast(made):
+        loss = np.exp(ensemble.weights @ [value[0, 0] for value in made.log_values(TARGET[None])])
+        return float(np.exp(-loss))
+
+    assert found.change == pytest.approx(np.log(forecast(left) / forecast(ensemble)), rel=0.3, abs=1e-4)

@@ -51,6 +51,7 @@ def fitted(rows: list[dict[str, Any]], unit: str = "nats_per_token", level: floa
     found = forecast_from(ensemble, Target(1e9, 2e10), level, table.flop_from)
     assert isinstance(found, Forecast)
     tree = fit_json(ensemble, table, frozenset(row.id for row in held), [found], None, level)
+    tree["leverage"] = [{"id": held[0].id, "change": 0.02, "share": 0.4}]
     return tree | {"diagnosis": diagnosis(ensemble, held, [(1e9, 2e10)], level)}
 
 
@@ -231,6 +232,7 @@ def test_the_page_answers_first_and_needs_nothing(tree: dict[str, Any]) -> None:
     assert headline(tree).startswith(f"1B params on 20B tokens: {found['value']:.2f}")
     assert page.index("1B params on 20B tokens") < page.index("How we know") < page.index("The runs")
     assert page.count("<svg") == 2 * len(FIGURES)
+    assert "40 % of the first forecast hangs on <code>4e+08x20</code> (it would move by +2.0 % without it)" in page
     assert len(page) < 600_000
     assert not re.search(r"<script|<link|<img|url\((?!#)|@import", page)
     ids = re.findall(r' id="([^"]+)"', page)
