@@ -16,6 +16,7 @@ from sets import SCALING, records
 
 from keel.laws import Row
 from keel.laws.classic import Classic, classic
+from keel.laws.constants import constants
 from keel.laws.ensemble import build, coordinates
 from keel.laws.forms import LAWS
 from keel.laws.isoflop import minima, power_law
@@ -164,7 +165,7 @@ def of_law(rows: tuple[Row, ...]) -> tuple[Floats, Frame]:
 def of_ensemble(rows: tuple[Row, ...]) -> tuple[Floats, Frame]:
     """Draws of the additive law as a member of the ensemble, as `keel fit` prints its constants."""
     ensemble = build(rows, NATS, laws=[LAWS["chinchilla"]])
-    return ensemble.members[0].draws, ensemble.frame
+    return constants(ensemble, ensemble.members[0]).draws, ensemble.frame
 
 
 def besiroglu(num: int, fit: Callable[[tuple[Row, ...]], tuple[Floats, Frame]] = of_law) -> dict[str, float]:

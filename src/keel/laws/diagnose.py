@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keel.laws import backtest
+from keel.laws.constants import constants
 from keel.laws.contours import contours
 from keel.laws.ensemble import Ensemble, Member
 from keel.laws.forecasts import forecasts_from
@@ -83,7 +84,7 @@ def correlations(ensemble: Ensemble) -> tuple[Correlation, ...]:
     """Of each leading law; a constant that the draws do not move has correlation zero with all others."""
     found = []
     for member in leading(ensemble):
-        cloud = member.law.constants_of(member.draws, ensemble.frame)
+        cloud = member.law.constants_of(constants(ensemble, member).draws, ensemble.frame)
         logs = np.log(np.stack(list(cloud.values())))
         centred = logs - np.where(np.ptp(logs, axis=1) > 0, logs.mean(1), logs[:, 0])[:, None]
         norm = np.sqrt((centred**2).sum(1))

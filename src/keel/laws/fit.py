@@ -144,26 +144,29 @@ def log_evidence(found: Fits, sd: Floats, num: int) -> float:
 
 
 def draws(
-    law: Law, found: Fits, x: Floats, y: Floats, noise: Floats, mean: Floats, sd: Floats, fine: bool = True
+    law: Law, found: Fits, x: Floats, y: Floats, noise: Floats, mean: Floats, sd: Floats, *, fine: bool = True
 ) -> Floats:
     """Posterior draws [NUM_DRAWS, p] of theta, the residual scale integrated out.
 
     Proposals from a multivariate t around the best fit, widened with the drawn scale, then importance-resampled to
-    the exact posterior. The Laplace cloud alone is too wide where a floor and an exponent trade off along a curved
-    ridge, and a scale held at its best value makes it too narrow where runs are few.
+    the exact posterior; each proposal comes with its mirror image. The Laplace cloud alone is too wide where a floor
+    and an exponent trade off along a curved ridge, and a scale held at its best makes it too narrow where runs are few.
     """
     rng = np.random.default_rng(1)
     many = min(MOST_PROPOSALS, max(LEAST_PROPOSALS, PROPOSAL_CELLS // len(y)))
     count, dim = many if fine else LEAST_PROPOSALS // 2, len(mean)
-    shift = rng.standard_normal(count)
-    step = rng.standard_normal((count, dim)) / np.sqrt(rng.chisquare(PROPOSAL_NU, count) / PROPOSAL_NU)[:, None]
+    half = count // 2
+    shift = np.repeat(rng.standard_normal(half), 2) * np.tile([1.0, -1.0], half)
+    tails = np.sqrt(rng.chisquare(PROPOSAL_NU, half) / PROPOSAL_NU)
+    step = np.repeat(rng.standard_normal((half, dim)) / tails[:, None], 2, 0)
+    step[1::2] *= -1.0
     spread = 1.5 / math.sqrt(2.0 * len(y))  # of log s: wider than its own posterior, and a little above its mode
     scale = found.scale[0] + spread * (shift + 0.5)
     stretch = np.exp(spread * shift)
     root = np.linalg.cholesky(np.linalg.inv(found.hessian[0]))
     cloud = found.theta[0] + stretch[:, None] * (step @ root.T)
     residual = (y - law.curve(cloud, x)[0]) / noise
-    fall = objective(residual, np.ones((count, len(y))), scale, cloud, mean, sd) - found.objective[0]
+    fall = objective(residual, np.ones((1, len(y))), scale, cloud, mean, sd) - found.objective[0]
     tail = 0.5 * (PROPOSAL_NU + dim) * np.log1p((step**2).sum(1) / PROPOSAL_NU)
     log_weight = tail + 0.5 * shift**2 + dim * np.log(stretch) - fall
     weight = np.exp(log_weight - log_weight.max())

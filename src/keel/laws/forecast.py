@@ -25,12 +25,11 @@ from keel.laws import backtest, refuse
 from keel.laws.ensemble import Ensemble, build, coordinates, far_off
 from keel.laws.law import FLOP_PER_PARAM_TOKEN, Floats, Row, Target, epochs_of
 from keel.laws.links import link_of
-from keel.laws.priors import BITS_PER_BYTE, priors
+from keel.laws.priors import BITS_PER_BYTE
 from keel.units import show_count
 
 NUM_NOISE = 32  # strata of the back-test noise added to each draw
 WIDE, WIDEST = 0.15, 3.0  # half-width that is warned of; high / low beyond which nothing is said
-OWN_FLOOR = 0.85  # posterior SD of the log floor over its prior's, from which on the runs have said nothing of it
 MANY_EPOCHS = 8.0  # public runs beyond it are measured up to 17 % above the law with repeats (decision 0004)
 
 
@@ -182,17 +181,6 @@ def spread(ensemble: Ensemble, points: Floats, level: float) -> tuple[Floats, Fl
     return value, np.minimum(*ends), np.maximum(*ends), parts
 
 
-def _floor_is_believed(ensemble: Ensemble) -> bool:
-    """Whether the heaviest law's floor is hardly narrower than its prior."""
-    best = max(ensemble.members, key=lambda m: m.weight)
-    roles = [param.role for param in best.law.params]
-    if "floor" not in roles:
-        return False
-    at = roles.index("floor")
-    sd = priors(best.law, ensemble.unit, ensemble.frame, ensemble.known)[1][at]
-    return bool(best.draws[:, at].std() > OWN_FLOOR * sd)
-
-
 def _quantile(values: Floats, mass: Floats, q: float) -> Floats:
     """Weighted quantile of each column."""
     order = np.argsort(values, axis=0, kind="stable")
@@ -225,8 +213,6 @@ def _warnings(ensemble: Ensemble, aim: Target, distance: float, low: float, high
     if ensemble.unit != BITS_PER_BYTE:
         share = math.exp(ensemble.known.floor_mean)
         found.append(f"unit not bits per byte: the floor is believed near {share:.2g} of the lowest loss seen")
-    if _floor_is_believed(ensemble):
-        found.append("the runs say next to nothing of the floor: it is what was believed before")
     again = epochs_of(aim)
     if again > MANY_EPOCHS:
         found.append(f"{again:.3g} epochs: loss may rise from learning by heart, which no law here knows")

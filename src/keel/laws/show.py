@@ -67,7 +67,7 @@ def _head(fitted: Mapping[str, Any], table: Table) -> str:
 
 
 def _laws(fitted: Mapping[str, Any], level: float) -> str:
-    lines = ["[[Laws]] weight by evidence; back-test = RMS miss of hidden larger runs"]
+    lines = ["[[Laws]] weight by evidence; back-test = RMS miss of hidden larger runs; constants from all runs alike"]
     for law in fitted["laws"]:
         miss = "no back-test" if law["backtest_error"] is None else f"back-test {100 * law['backtest_error']:.2g} %"
         lines.append(f"  {law['name']:<12} {100 * law['weight']:3.0f} %  {miss:<16} {law['formula']}")

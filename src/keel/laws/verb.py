@@ -13,6 +13,7 @@ from keel.answer import Answer, Number
 from keel.errors import Problem, Refusal, Refused
 from keel.files import write_json
 from keel.laws import refuse, show
+from keel.laws.constants import constants
 from keel.laws.diagnose import diagnosis
 from keel.laws.ensemble import Ensemble, build, coordinates, far_off
 from keel.laws.forecast import Forecast, check_level, forecast_from, spread
@@ -197,8 +198,9 @@ def _laws(ensemble: Ensemble, level: float) -> list[dict[str, Any]]:
     tail = (1 - level) / 2
     found = []
     for m in sorted(ensemble.members, key=lambda m: -m.weight):
-        cloud = m.law.constants_of(m.draws, ensemble.frame)
-        point = m.law.constants_of(m.theta[None], ensemble.frame)
+        own = constants(ensemble, m)
+        cloud = m.law.constants_of(own.draws, ensemble.frame)
+        point = m.law.constants_of(own.theta[None], ensemble.frame)
         params = {
             name: {"value": float(point[name][0]), "low": float(np.quantile(cloud[name], tail)),
                    "high": float(np.quantile(cloud[name], 1 - tail))}

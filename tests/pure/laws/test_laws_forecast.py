@@ -170,16 +170,3 @@ def test_runs_that_scatter_wildly_identify_nothing(make_ladder):
     assert isinstance(found, Refusal)
     assert "do not identify" in found.why or "rises with compute" in found.why
     assert "add a run" in found.fix or "check" in found.fix
-
-
-def test_a_floor_that_the_runs_do_not_show_is_said_to_be_believed(make_ladder, truth):
-    """A short, noisy ladder bears any floor; one that ends near its floor shows it."""
-
-    def near(n, d):
-        return 2.0 + 480 / n**0.5 + 2100 / d**0.5
-
-    short = make_ladder(truth, sizes=(2e7, 4e7, 8e7), ratios=(10, 20), noise=0.05)
-    long = make_ladder(near, noise=0.002)
-    target = {"params": 4e8, "tokens": 8e9}
-    said = [forecast(rows, target, unit="nats_per_token").warnings for rows in (short, long)]
-    assert [any("next to nothing of the floor" in text for text in warnings) for warnings in said] == [True, False]
