@@ -5,6 +5,7 @@ Steps may be any steady count of progress (optimiser steps or tokens); learning 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -81,7 +82,8 @@ class Schedule(NamedTuple):
             numbers = {key: float(value) for key, _, value in (pair.partition("=") for pair in pairs)}
         except ValueError:
             numbers = {"": math.nan}
-        if shape not in SHAPES or not {"peak_lr", "total"} <= set(numbers) <= {*KEYS}:
+        told = len(numbers) == len(pairs) and all(map(math.isfinite, numbers.values()))
+        if shape not in SHAPES or not told or not {"peak_lr", "total"} <= set(numbers) <= {*KEYS}:
             raise StudyError(f"no schedule: {text!r}", why="it is a shape and numbers, peak_lr and total among them",
                              fix=f"write one of {', '.join(SHAPES)}, then {'=... '.join(KEYS)}=...")  # fmt: skip
         return cls.of(shape, **numbers)
@@ -166,9 +168,11 @@ class Curve(NamedTuple):
 
 def curves_of(
     records: Iterable[Mapping[str, Any]], *, run: str = "run", step: str = "step", lr: str = "lr", loss: str = "loss",
-    warmup: float | None = None, where: str = "",
+    warmup: float | None = None, where: str = "", lines: Iterable[int] | None = None,
 ) -> tuple[Curve, ...]:  # fmt: skip
     """Curves from a table with one logged point a row; a row's `run` says which curve it is of.
+
+    `lines` are the rows' numbers in their source, from 1 on if not given.
 
     Raises:
         StudyError: a missing column, a bad cell, two points of one run at one step, a run of fewer than 4 points.
@@ -180,7 +184,7 @@ def curves_of(
     """
     found: dict[str, list[tuple[float, float, float]]] = {}
     problems: list[Problem] = []
-    for line, record in enumerate(records, 1):
+    for line, record in zip(itertools.count(1) if lines is None else lines, records):
         cells = []
         for name in (step, lr, loss):
             try:

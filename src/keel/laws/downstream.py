@@ -15,6 +15,7 @@ steps, sigmoid from task loss to accuracy).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
@@ -230,16 +231,20 @@ def losses(ensemble: Ensemble, points: Floats) -> Floats:
 
 
 def pairs_of(
-    records: Iterable[Mapping[str, Any]], loss: str, accuracy: str, *, percent: bool = False, where: str = ""
-) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
+    records: Iterable[Mapping[str, Any]], loss: str, accuracy: str, *, percent: bool = False, where: str = "",
+    names: Iterable[str] | None = None,
+) -> tuple[tuple[Pair, ...], tuple[str, ...]]:  # fmt: skip
     """Pairs from a table's columns, and the rows left out because one of the two cells is empty.
+
+    `names` are the rows' own, "row 1" and so on if not given.
 
     Raises:
         StudyError: cells that are no numbers; all of them are named.
     """
     pairs, empty, problems = [], [], []
-    for line, record in enumerate(records, 1):
-        name, cells = f"row {line}", [record.get(loss), record.get(accuracy)]
+    plain = (f"row {line}" for line in itertools.count(1))
+    for name, record in zip(plain if names is None else names, records):
+        cells = [record.get(loss), record.get(accuracy)]
         if any(cell is None or cell == "" for cell in cells):
             empty.append(name)
             continue

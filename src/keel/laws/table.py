@@ -19,10 +19,10 @@ from keel.laws.law import Row
 from keel.laws.priors import BITS_PER_BYTE
 from keel.laws.rows import understand
 from keel.laws.seen import Seen, Table, text_of_columns
-from keel.laws.sheets import from_python, read_file
+from keel.laws.sheets import Sheet, from_python, read_file
 from keel.laws.stores import is_mlflow, read_mlflow
 
-__all__ = ["Seen", "Table", "read", "rows_of_runs", "text_of_columns"]
+__all__ = ["Seen", "Table", "read", "read_sheet", "rows_of_runs", "text_of_columns"]
 
 RESULT = "keel.result/1"
 
@@ -61,18 +61,46 @@ def _uncollected() -> Iterator[None]:
 
 
 def _read(source: Any, asked: Asked) -> Table:
+    path = _folder_of_runs(source)
+    if path is None:
+        return understand(read_sheet(source), asked)
+    if asked != Asked():
+        said = ", ".join(name for name, value in asked._asdict().items() if value)
+        raise StudyError(f"{said}: not for keel's own runs", why="a runs/ folder has no columns to choose from",
+                         fix="leave these flags away", where=str(path))  # fmt: skip
+    return _runs_table(path)
+
+
+def read_sheet(source: Any) -> Sheet:
+    """The cells of what `read` takes, not yet understood; keel's own runs have none.
+
+    Raises:
+        StudyError: no such file, unreadable, or a runs/ folder.
+
+    Example:
+        >>> read_sheet({"step": [1, 2], "loss": [5.0, 4.0]}).columns["loss"]
+        [5.0, 4.0]
+    """
     if not isinstance(source, (str, Path)):
-        return understand(from_python(source), asked)
+        return from_python(source)
+    path = _path(source)
+    if _folder_of_runs(source) is not None:
+        raise StudyError("a folder of runs is no table of columns", why="it holds one result.json a run",
+                         fix="name a CSV, JSON Lines or Parquet file, or an MLflow store", where=str(path))  # fmt: skip
+    return read_mlflow(path) if is_mlflow(path) else read_file(path)
+
+
+def _path(source: str | Path) -> Path:
+    """Where the rows are: of a folder with an MLflow database in it, the database."""
     path = Path(source)
-    if path.is_dir() and not _is_runs(path) and (path / "mlflow.db").is_file():
-        path = path / "mlflow.db"
-    if path.is_dir() and (_is_runs(path) or not is_mlflow(path)):
-        if asked != Asked():
-            said = ", ".join(name for name, value in asked._asdict().items() if value)
-            raise StudyError(f"{said}: not for keel's own runs", why="a runs/ folder has no columns to choose from",
-                             fix="leave these flags away", where=str(path))  # fmt: skip
-        return _runs_table(path)
-    return understand(read_mlflow(path) if is_mlflow(path) else read_file(path), asked)
+    inside = path.is_dir() and not _is_runs(path) and (path / "mlflow.db").is_file()
+    return path / "mlflow.db" if inside else path
+
+
+def _folder_of_runs(source: Any) -> Path | None:
+    """The folder, where `source` is one of keel's own runs."""
+    path = _path(source) if isinstance(source, (str, Path)) else None
+    return path if path is not None and path.is_dir() and (_is_runs(path) or not is_mlflow(path)) else None
 
 
 def _is_runs(path: Path) -> bool:
