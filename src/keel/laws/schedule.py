@@ -25,6 +25,7 @@ from keel.laws.curves import Curve, Schedule
 from keel.laws.law import Floats
 from keel.laws.posterior import posterior
 
+FORMULA = "L0 + A S1^-alpha - B sum_k (lr_(k-1) - lr_k) (1 - (1 + C lr_k^-gamma S_k)^-beta)"
 NAMES = ("L0", "A", "alpha", "B", "C", "beta", "gamma")
 # Normal on the logs, losses relative to the lowest seen, rates to the peak, sums to the mean sum of a curve: wide
 # around the fits published for three sizes (L0 .9, A .06-.1, alpha .45, B .03-.06, C 2000-3000, beta .6, gamma .65),
