@@ -161,7 +161,7 @@ def _asked_column(
         return Column(name, *factor, unit, heads[name].counted, heads[name].words)
     if colon and name in heads:
         found.problems.append(Problem(f"--{role} {text}: {unit!r} is no unit", "a unit turns cells into ones",
-                                      "write 1, K, M, B, T, 1e6, log10, exaflop or PF-days", where))  # fmt: skip
+                                      "write a number, K, M, B, T, log10, exaflop or PF-days", where))  # fmt: skip
     else:
         found.problems.append(Problem(f"--{role} {text}: no such column", nearest(text, heads),
                                       f"name one of the columns: --{role} COL", where))  # fmt: skip

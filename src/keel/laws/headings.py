@@ -72,12 +72,14 @@ def heading(name: str) -> Heading:
 
 
 def unit_factor(text: str) -> tuple[float, float] | None:
-    """Scale and logarithm of a unit given by hand ("M", "1e9", "log10", "exaflop"), or None.
+    """Scale and logarithm of a unit given by hand ("M", "1e9", "log10", "exaflop", 524288 tokens a step), or None.
 
     Example:
-        >>> unit_factor("M"), unit_factor("log10"), unit_factor("1"), unit_factor("parsec")
-        ((1000000.0, 0.0), (1.0, 10.0), (1.0, 0.0), None)
+        >>> unit_factor("M"), unit_factor("log10"), unit_factor("524288"), unit_factor("parsec")
+        ((1000000.0, 0.0), (1.0, 10.0), (524288.0, 0.0), None)
     """
+    if re.fullmatch(r"\d+(\.\d+)?(e\d+)?", text.strip().lower()) and 0 < float(text) < math.inf:
+        return float(text), 0.0
     found = _part(f"x ({text})")
     return (found.scale, found.log) if found.unit else None
 
