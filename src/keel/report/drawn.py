@@ -31,6 +31,11 @@ class Drawn:
         """The figure's numbers."""
         raise NotImplementedError
 
+    @property
+    def note(self) -> str:
+        """What the drawing leaves out, if anything."""
+        return ""
+
     def height_px(self, width: int) -> int:
         """The height that suits a width."""
         return 400 if width > 500 else 340
@@ -43,8 +48,10 @@ class Drawn:
         """A part of a page: the title, a drawing for wide columns and one for phones, the caption, the numbers."""
         sides = (("wide", WIDE_PX), ("narrow", NARROW_PX))
         drawings = "".join(self.drawing(width, f"{self.key}-{kind}", kind) for kind, width in sides)
-        caption = f"<figcaption>{esc(self.caption)}</figcaption>"
-        return f"<h3>{esc(self.title)}</h3><figure>{drawings}{caption}</figure>{self.numbers()}"
+        return f"<h3>{esc(self.title)}</h3><figure>{drawings}{self._said()}</figure>{self.numbers()}"
+
+    def _said(self) -> str:
+        return f"<figcaption>{esc(f'{self.caption} {self.note}'.strip())}</figcaption>"
 
     def svg(self, width: int = WIDE_PX) -> str:
         """A picture of its own, light or dark as its reader's screen is."""
@@ -64,7 +71,7 @@ class Drawn:
         return folded("The numbers of this figure", table(found.header, rows) + more, "data")
 
     def _repr_html_(self) -> str:
-        return f"<figure>{self.svg()}<figcaption>{esc(self.caption)}</figcaption></figure>{self.numbers()}"
+        return f"<figure>{self.svg()}{self._said()}</figure>{self.numbers()}"
 
     def _drawn(self, width: int) -> str:
         from keel.report.fit_charts import draw

@@ -10,7 +10,7 @@ from keel.report.canvas import COUNT_LABEL, SIGNED, altair, data, key, log_domai
 from keel.report.drawn import Drawn
 from keel.report.figures import Place
 from keel.report.fit_figures import FitLoss, LossMap, Residuals
-from keel.report.fitted import Measured, thinned
+from keel.report.fitted import Measured, every, thinned
 from keel.report.law_figures import CELL_PX, Backtest, Correlations, Matrix, signed
 from keel.report.theme import mark
 from keel.report.ticks import log_ticks
@@ -29,7 +29,7 @@ def draw(figure: Drawn, width: int, height: int) -> str:
 
 def _loss(alt: Any, figure: FitLoss, width: int, height: int) -> Any:
     runs = thinned(figure.runs)
-    bars = (*figure.targets, *figure.held)
+    bars = (*figure.targets, *every(figure.held))
     spots: list[Place | Bar] = [*figure.band, *bars]
     values = [run.value for run in runs] + [end for at in spots for end in (at.low, at.high)]
     values += [bar.measured for bar in bars if bar.measured is not None]
@@ -45,7 +45,7 @@ def _loss(alt: Any, figure: FitLoss, width: int, height: int) -> Any:
     seen = [run for run in runs if not run.held_out]
     sized = data(alt, seen).mark_line(color=mark("dot"), strokeWidth=1, opacity=0.45)
     layers += [sized.encode(x=x, y=y, detail="params:N"), *_dots(alt, seen, x, y)]
-    layers += [mark_ for bar in bars for mark_ in _bar(alt, bar, x, y)]
+    layers += _bars(alt, bars, x, y)
     rising = figure.band and figure.band[-1].value > figure.band[0].value
     return alt.layer(*layers, *key(alt, _loss_key(figure), width, 20.0 if rising else None))
 
@@ -65,16 +65,20 @@ def _diamonds(alt: Any, rows: Sequence[dict[str, Any]], x: Any, y: Any) -> list[
     return [spots.encode(x=x, y=y)] if rows else []
 
 
-def _bar(alt: Any, bar: Bar, x: Any, y: Any) -> list[Any]:
-    """A thin interval; on it what was measured, else a tick at the forecast."""
-    one = data(alt, [bar])
-    rule = one.mark_rule(color=mark("pale"), strokeWidth=5).encode(x=x, y=alt.Y("low:Q"), y2="high:Q")
-    if bar.measured is None:
-        tick = one.mark_tick(color=mark("accent"), thickness=2, width=16, orient="horizontal")
-        return [rule, tick.encode(x=x, y=y)]
-    shape, role, size = ("diamond", "accent", 60) if bar.hit else ("cross", "warn", 80)
-    point = one.mark_point(shape=shape, filled=True, size=size, opacity=1, color=mark(role))
-    return [rule, point.encode(x=x, y=alt.Y("measured:Q"))]
+def _bars(alt: Any, bars: Sequence[Bar], x: Any, y: Any) -> list[Any]:
+    """Thin intervals; on each what was measured, else a tick at the forecast."""
+    layers = []
+    if bars:
+        rule = data(alt, bars).mark_rule(color=mark("pale"), strokeWidth=5)
+        layers.append(rule.encode(x=x, y=alt.Y("low:Q"), y2="high:Q"))
+    for hit, shape, role, size in ((True, "diamond", "accent", 60), (False, "cross", "warn", 80)):
+        if those := [bar for bar in bars if bar.hit is hit]:
+            point = data(alt, those).mark_point(shape=shape, filled=True, size=size, opacity=1, color=mark(role))
+            layers.append(point.encode(x=x, y=alt.Y("measured:Q")))
+    if open_ := [bar for bar in bars if bar.measured is None]:
+        tick = data(alt, open_).mark_tick(color=mark("accent"), thickness=2, width=16, orient="horizontal")
+        layers.append(tick.encode(x=x, y=y))
+    return layers
 
 
 def _loss_key(figure: FitLoss) -> list[tuple[str, str]]:
@@ -104,7 +108,7 @@ def _map(alt: Any, figure: LossMap, width: int, height: int) -> Any:
         layers.append(band.encode(x=alt.X("low:Q"), x2="high:Q", y=y))
         layers.append(path.mark_line(color=mark("accent"), strokeWidth=2).encode(x=x, y=y))
     layers += _dots(alt, [run for run in thinned(figure.runs) if not run.held_out], x, y)
-    held = [run._asdict() for run in figure.runs if run.held_out]
+    held = [run._asdict() for run in thinned(figure.runs) if run.held_out]
     layers += _diamonds(alt, [{"params": n, "tokens": d} for n, d in figure.targets] + held, x, y)
     ends = [
         {"params": line.points[-1][0], "tokens": line.points[-1][1], "text": f"{line.value:.3g}"}

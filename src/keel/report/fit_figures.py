@@ -11,7 +11,7 @@ from typing import NamedTuple
 from keel.report.bar import Bar, bar_of
 from keel.report.drawn import Drawn
 from keel.report.figures import Place, Table
-from keel.report.fitted import Measured, Tree, items, runs_of, targets_of, unit_of
+from keel.report.fitted import Measured, Tree, drawn_words, items, runs_of, targets_of, unit_of
 from keel.report.law_figures import Backtest, Correlations
 from keel.report.words import interval, number, percent, plural, show_flop
 from keel.units import show_count
@@ -55,6 +55,11 @@ class FitLoss(Drawn):
         level = number(fitted, "level") or 0.0
         made = cls(unit_of(fitted), level, runs, tuple(sorted(places)), tuple(bar for bar in held if bar), targets)
         return made if runs else None
+
+    @property
+    def note(self) -> str:
+        """How many runs are drawn, where not all are."""
+        return drawn_words(self.runs)
 
     @property
     def desc(self) -> str:
@@ -130,6 +135,11 @@ class LossMap(Drawn):
         return made if lines else None
 
     @property
+    def note(self) -> str:
+        """How many runs are drawn, where not all are."""
+        return drawn_words(self.runs)
+
+    @property
     def desc(self) -> str:
         """One sentence that says what the picture shows."""
         said = f"Lines of equal {self.unit} over params and tokens on log axes, with {plural(len(self.runs), 'run')}"
@@ -174,6 +184,11 @@ class Residuals(Drawn):
     def height_px(self, width: int) -> int:
         """Of one panel."""
         return 230 if width > 500 else 120
+
+    @property
+    def note(self) -> str:
+        """How many runs are drawn, where not all are."""
+        return drawn_words(self.runs)
 
     @property
     def worst(self) -> float:

@@ -76,7 +76,15 @@ def _forecasts(fitted: Tree) -> str:
     if not rows:
         return ""
     level = percent(number(items(fitted, "forecasts")[0], "level"))
-    header = ("params", "tokens", "compute", unit_of(fitted), f"{level} interval", "half-widths by cause", "distance")
+    header = (
+        "params",
+        "tokens",
+        "compute",
+        unit_of(fitted),
+        f"{level} interval",
+        "half-widths by cause",
+        "compute ahead",
+    )
     said = [*dict.fromkeys(warnings), *_leverage(fitted)]
     return section("Forecasts", table(header, rows, frozenset({0, 1, 2, 3, 4, 6})), bullets(said))
 
@@ -85,10 +93,10 @@ def _leverage(fitted: Tree) -> list[str]:
     """Which runs decide the first forecast."""
     top = items(fitted, "leverage")
     share = sum(number(item, "share") or 0.0 for item in top)
-    moves = [
-        f"{code(item.get('id'))} (it would move by {change(math.expm1(number(item, 'change') or 0.0))} without it)"
-        for item in top
-    ]
+    moves = []
+    for item in top:
+        by = change(math.expm1(number(item, "change") or 0.0)).replace(" ", "&nbsp;")
+        moves.append(f"{code(item.get('id'))} (it would move by {by} without it)")
     return [f"{percent(share)} of the first forecast hangs on {', '.join(moves)}"] if top else []
 
 

@@ -6,13 +6,14 @@ The tree may be a file's, written by hand or by another keel: what is missing is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from keel.report.bar import Bar, bar_of
 from keel.report.words import clean, number
 
 Tree = Mapping[str, Any]
-MOST_DRAWN = 500
+MOST_DRAWN = 250  # of a kind
+T = TypeVar("T")
 
 
 class Measured(NamedTuple):
@@ -58,9 +59,23 @@ def runs_of(fitted: Tree) -> tuple[Measured, ...]:
 
 
 def thinned(runs: Sequence[Measured]) -> tuple[Measured, ...]:
-    """The runs that a drawing shows: every k-th where they are many, and all that are held out or far off."""
-    step = -(-len(runs) // MOST_DRAWN)
-    return tuple(run for place, run in enumerate(runs) if not place % step or run.far or run.apart)
+    """The runs that a drawing shows, by compute: every k-th of each kind where they are many."""
+    kinds: dict[str, list[Measured]] = {}
+    for run in runs:
+        kinds.setdefault(run.what, []).append(run)
+    kept = [run for kind in kinds.values() for run in every(kind)]
+    return tuple(sorted(kept, key=lambda run: run.flop))
+
+
+def every(some: Sequence[T]) -> Sequence[T]:
+    """At most MOST_DRAWN of them, evenly."""
+    return some[:: -(-len(some) // MOST_DRAWN) or 1]
+
+
+def drawn_words(runs: Sequence[Measured]) -> str:
+    """How many of the runs are drawn, where not all are."""
+    some = len(thinned(runs))
+    return "" if some == len(runs) else f"{some} of {len(runs)} runs are drawn."
 
 
 def items(tree: Any, *keys: str) -> list[Tree]:

@@ -7,11 +7,13 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from keel.files import write_json
 from keel.laws.diagnose import diagnosis
 from keel.laws.ensemble import build
 from keel.laws.forecast import Forecast, forecast_from
@@ -24,6 +26,7 @@ from keel.report.fit_figures import FitLoss, LossMap, Residuals, figures
 from keel.report.fit_page import document, headline, summary
 from keel.report.fitted import MOST_DRAWN, runs_of, thinned
 from keel.report.law_figures import Backtest, Correlations
+from keel.report.page import report
 from keel.report.svg import themed
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -159,7 +162,7 @@ def test_drawings_follow_the_theme_and_the_width(tree: dict[str, Any], name: str
     assert [child.tag for child in root][:2] == [f"{SVG}title", f"{SVG}desc"]
 
 
-def test_a_picture_stands_alone(tree: dict[str, Any], tmp_path: Any) -> None:
+def test_a_picture_stands_alone(tree: dict[str, Any], tmp_path: Path) -> None:
     figure = figures(tree)["loss"]
     figure.save(tmp_path / "loss.svg")
     text = (tmp_path / "loss.svg").read_text(encoding="ascii")
@@ -199,13 +202,15 @@ def test_many_runs_are_thinned_in_the_drawing_and_kept_in_the_numbers() -> None:
         for i in range(3000)
     ]  # fmt: skip
     tree = {"rows": rows, "down_weighted": [{"id": "r11", "why": "far"}], "unit": "loss"}
-    shown = {run.run for run in thinned(runs_of(tree))}
+    shown = thinned(runs_of(tree))
     assert len(shown) <= MOST_DRAWN + 2
-    assert {"r7", "r11"} <= shown
+    assert {"r7", "r11"} <= {run.run for run in shown}
+    assert [run.flop for run in shown] == sorted(run.flop for run in shown)
     figure = Residuals.of(tree)
     assert figure is not None
     assert len(figure.table().rows) == 3000
     assert f"and {3000 - MOST_ROWS} more" in figure.numbers()
+    assert f"{len(shown)} of 3000 runs are drawn" in figure._repr_html_()
 
 
 def _poison(value: Any) -> Any:
@@ -232,7 +237,7 @@ def test_the_page_answers_first_and_needs_nothing(tree: dict[str, Any]) -> None:
     assert headline(tree).startswith(f"1B params on 20B tokens: {found['value']:.2f}")
     assert page.index("1B params on 20B tokens") < page.index("How we know") < page.index("The runs")
     assert page.count("<svg") == 2 * len(FIGURES)
-    assert "40 % of the first forecast hangs on <code>4e+08x20</code> (it would move by +2.0 % without it)" in page
+    assert "40 % of the first forecast hangs on <code>4e+08x20</code> (it would move by +2.0&nbsp;% without it)" in page
     assert len(page) < 600_000
     assert not re.search(r"<script|<link|<img|url\((?!#)|@import", page)
     ids = re.findall(r' id="([^"]+)"', page)
@@ -245,3 +250,14 @@ def test_figures_are_frozen(tree: dict[str, Any]) -> None:
         assert isinstance(figure, Drawn)
         with pytest.raises(dataclasses.FrozenInstanceError):
             figure.level = 0.5  # type: ignore[attr-defined]
+
+
+def test_a_study_s_report_shows_what_its_fit_keeps(tree: dict[str, Any], copy: Path) -> None:
+    kept = json.loads((copy / "fit.json").read_text())
+    write_json(copy / "fit.json", "keel.fit/1", kept | {"diagnosis": tree["diagnosis"]})
+    assert report(copy).result["bytes"] < 1_000_000
+    page = (copy / "report.html").read_text()
+    for kind in (Residuals, LossMap, Backtest, Correlations):
+        assert f"<h3>{kind.title}</h3>" in page
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
