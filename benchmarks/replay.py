@@ -1,0 +1,237 @@
+"""Replay: do runs chosen by `next_run` reach the same forecast error for less compute than the cheapest first?
+
+    python benchmarks/replay.py [--only gadre] [--replicates 4] [--out benchmarks/out]
+
+The held-out runs are those of gap10 (the top decile by compute); what may be bought are runs at a tenth of their least
+compute or below. Luck of single runs is averaged out: each replicate has its own random four fifths of them, at most
+forty. All orders begin with the same six runs, the two cheapest of the three smallest sizes, and buy one run after the
+other until nothing is left:
+
+    keel        next_run's first choice among those left; targets: all held-out runs together
+    cheapest    least FLOP first
+    random      another order in each replicate
+
+e(s) is the mean absolute log error of the held-out runs, over replicates too, once a share s of all FLOP is spent; each
+forecast is `keel fit`'s own, fitted for its target (targets within an e-fold of tokens per param share a fit), with
+nothing learnt from the set's family. An order reaches a level where e(s) falls to level x e(1) and stays there to the
+end; what counts is the geometric mean over LEVELS of keel's share over the cheapest-first order's.
+`pooled` averages log e(s) / e(1) over the sets of a family, then over families, and is judged alike. This text was
+written before the numbers were seen; all sets that were run are shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import forecast_plot
+import numpy as np
+from forecast_keel import aim_of
+from sets import FAMILIES, SCALING, Set, gap10
+
+from keel.laws import Row
+from keel.laws.ensemble import build, coordinates
+from keel.laws.forecast import spread
+from keel.laws.next_run import next_run
+
+WORKERS = 2
+ORDERS = ("keel", "cheapest", "random")
+LEVELS = (1.1, 1.25, 1.5)
+SHARES = tuple(float(s) for s in np.geomspace(0.06, 1.0, 10))
+POOL_SHARE, MOST_RUNS = 0.8, 40
+NUM_SIZES, PER_SIZE = 3, 2
+PORIAN = "_standard"  # four of the ten variants: the one count of params that all recipes share
+TARGET = 0.5
+
+
+class Job(NamedTuple):
+    """One order on one replicate of one set."""
+
+    set: Set
+    order: str
+    replicate: int
+
+
+Pick = Callable[[Sequence[Row], Sequence[Row]], Row]
+
+
+def sets(only: str | None) -> list[Set]:
+    """The sets with enough runs to choose among."""
+    found = [*FAMILIES["gadre"](), *FAMILIES["olmo"](), FAMILIES["gemstone"]()[0]]
+    found += [one for one in FAMILIES["porian"]() if one.name.endswith(PORIAN)]
+    return [one for one in found if only in (None, one.family)]
+
+
+def pool_of(rows: tuple[Row, ...], replicate: int) -> tuple[list[Row], tuple[Row, ...]]:
+    """What a replicate may buy, and the held-out runs."""
+    seen, held = gap10(rows)
+    num = min(MOST_RUNS, math.ceil(POOL_SHARE * len(seen)))
+    chosen = np.random.default_rng(replicate).choice(len(seen), num, replace=False)
+    return [seen[i] for i in sorted(chosen)], held
+
+
+def begin(pool: Sequence[Row]) -> list[Row]:
+    """The first runs of every order: the cheapest of the smallest sizes, the least that can be fitted at all."""
+    sizes = sorted({row.params for row in pool})[:NUM_SIZES]
+    return [
+        row for size in sizes for row in sorted((r for r in pool if r.params == size), key=lambda r: r.flop)[:PER_SIZE]
+    ]
+
+
+def picker(job: Job, held: Sequence[Row]) -> Pick:
+    """The order as a function (bought, left) -> the run to buy."""
+    rng, targets = np.random.default_rng(1000 + job.replicate), coordinates(held)
+
+    def cheapest(bought: Sequence[Row], left: Sequence[Row]) -> Row:
+        return min(left, key=lambda row: (row.flop, row.params))
+
+    def random(bought: Sequence[Row], left: Sequence[Row]) -> Row:
+        return left[int(rng.integers(len(left)))]
+
+    def keel(bought: Sequence[Row], left: Sequence[Row]) -> Row:
+        ensemble = build(bought, job.set.unit, without=job.set.family)
+        found = next_run(ensemble, targets, candidates=coordinates(left))
+        if not found:  # only second runs of what was bought are left
+            return cheapest(bought, left)
+        return next(row for row in left if (row.params, row.tokens) == (found[0].params, found[0].tokens))
+
+    return {"keel": keel, "cheapest": cheapest, "random": random}[job.order]
+
+
+def error(bought: Sequence[Row], held: Sequence[Row], one: Set) -> float:
+    """Mean absolute log error over the held-out runs, forecast as `keel fit` does."""
+    groups: dict[int, list[Row]] = {}
+    for row in held:
+        groups.setdefault(round(math.log(row.tokens / row.params)), []).append(row)
+    misses: list[float] = []
+    for alike in groups.values():
+        ensemble = build(bought, one.unit, aim_of(alike[len(alike) // 2]), without=one.family)
+        value = spread(ensemble, coordinates(alike), 0.9)[0]
+        misses += np.abs(np.log(value / [row.value for row in alike])).tolist()
+    return float(np.mean(misses))
+
+
+def replay(job: Job) -> tuple[list[float], float]:
+    """Error at each of SHARES of the replicate's whole FLOP, and that FLOP; before the first runs: their error."""
+    pool, held = pool_of(job.set.rows, job.replicate)
+    bought = begin(pool)
+    left = [row for row in pool if row not in bought]
+    pick, total = picker(job, held), sum(row.flop for row in pool)
+    found = [math.nan] * len(SHARES)
+    while True:
+        following = pick(bought, left) if left else None
+        spent = sum(row.flop for row in bought) / total
+        until = spent + following.flop / total if following else math.inf
+        here = [i for i, share in enumerate(SHARES) if share < until - 1e-12 and math.isnan(found[i])]
+        if here:
+            at = error(bought, held, job.set)
+            for i in here:
+                found[i] = at
+        if following is None:
+            return found, total
+        left.remove(following)
+        bought = [*bought, following]
+
+
+def reached(curve: Sequence[float], level: float) -> float:
+    """The least share from which on the error stays at or below level x the last error.
+
+    Between two shares the larger one counts.
+    """
+    above = [i for i, value in enumerate(curve) if value > level * curve[-1]]
+    return SHARES[above[-1] + 1] if above else SHARES[0]
+
+
+def ratio(curves: dict[str, list[float]], order: str) -> float:
+    """Geometric mean over levels of an order's share over the cheapest-first order's."""
+    shares = [reached(curves[order], level) / reached(curves["cheapest"], level) for level in LEVELS]
+    return math.exp(float(np.mean(np.log(shares))))
+
+
+def pooled(curves: dict[str, dict[str, list[float]]], family: dict[str, str]) -> dict[str, list[float]]:
+    """Geometric mean of e(s) / e(1) over the sets of a family, then over families."""
+    found = {}
+    for order in ORDERS:
+        by: dict[str, list[Any]] = {}
+        for name, lines in curves.items():
+            by.setdefault(family[name], []).append(np.log(np.array(lines[order]) / lines[order][-1]))
+        found[order] = np.exp(np.mean([np.mean(logs, 0) for logs in by.values()], 0)).tolist()
+    return found
+
+
+def measure(chosen: Sequence[Set], replicates: int) -> dict[str, Any]:
+    """Curves by set and order, mean over replicates; the mean FLOP of everything bought."""
+    jobs = [Job(one, order, i) for one in chosen for order in ORDERS for i in range(replicates)]
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    curves: dict[str, dict[str, Any]] = {one.name: {order: [] for order in ORDERS} for one in chosen}
+    flop: dict[str, list[float]] = {one.name: [] for one in chosen}
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+        for job, (errors, total) in zip(jobs, pool.map(replay, jobs)):
+            curves[job.set.name][job.order].append(errors)
+            flop[job.set.name].append(total)
+            print(f"{job.set.name} {job.order} {job.replicate}", file=sys.stderr, flush=True)
+    means = {name: {o: np.mean(found, 0).tolist() for o, found in lines.items()} for name, lines in curves.items()}
+    return {
+        "shares": SHARES, "levels": LEVELS, "replicates": replicates, "curves": means, "each": curves,
+        "family": {one.name: one.family for one in chosen}, "flop": {k: float(np.mean(v)) for k, v in flop.items()},
+    }  # fmt: skip
+
+
+def report(found: dict[str, Any]) -> str:
+    """The table by set, the pooled curve, and whether the target is met."""
+    lines = ["| set | error % with all | order | " + " | ".join(f"{s:.2f}" for s in SHARES) + " | "
+             + " | ".join(f"to {level} x" for level in LEVELS) + " | of cheapest |",
+             "|---|---|---|" + "---|" * (len(SHARES) + len(LEVELS) + 1)]  # fmt: skip
+    ratios: dict[str, dict[str, float]] = {order: {} for order in ORDERS}
+    for name, curves in found["curves"].items():
+        for order in ORDERS:
+            ratios[order][name] = ratio(curves, order)
+            cells = [f"{100 * e:.2f}" for e in curves[order]]
+            cells += [f"{reached(curves[order], level):.2f}" for level in LEVELS] + [f"{ratios[order][name]:.2f}"]
+            lines.append(f"| {name} | {100 * curves[order][-1]:.2f} | {order} | {' | '.join(cells)} |")
+    together = pooled(found["curves"], found["family"])
+    for order in ORDERS:
+        cells = [f"{e:.2f}" for e in together[order]]
+        cells += [f"{reached(together[order], level):.2f}" for level in LEVELS] + [f"{ratio(together, order):.2f}"]
+        lines.append(f"| pooled, error over error with all | 1 | {order} | {' | '.join(cells)} |")
+    for order in (ORDERS[0], ORDERS[2]):
+        each, family = ratios[order], found["family"]
+        by = [np.mean([math.log(each[n]) for n in each if family[n] == kind]) for kind in sorted(set(family.values()))]
+        lines += ["", f"{order} / cheapest, compute to the same error: median of {len(each)} sets "
+                  f"{np.median(list(each.values())):.2f}, mean of {len(by)} families {math.exp(np.mean(by)):.2f}, "
+                  f"pooled curve {ratio(together, order):.2f}; at most {TARGET} in "
+                  f"{sum(r <= TARGET for r in each.values())} sets"]  # fmt: skip
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table, write the curves and the plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=("gadre", "olmo", "gemstone", "porian"), help="sets of one family")
+    parser.add_argument("--replicates", type=int, default=4)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "out")
+    asked = parser.parse_args()
+    if not SCALING.is_dir():
+        sys.exit("published runs are not here: set KEEL_SCALING to their folder")
+    found = measure(sets(asked.only), asked.replicates)
+    print(report(found))
+    asked.out.mkdir(parents=True, exist_ok=True)
+    (asked.out / "replay.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    panels = {
+        name: {o: [(s * found["flop"][name], 100 * e) for s, e in zip(SHARES, curves[o])] for o in ORDERS}
+        for name, curves in found["curves"].items()
+    }
+    forecast_plot.replay(panels, asked.out / "replay.svg")
+
+
+if __name__ == "__main__":
+    main()
