@@ -104,6 +104,7 @@ def _glyph(alt: Any, one: Any, glyph: str, left: float, y: Any) -> list[Any]:
         "band": one.mark_square(color=mark("band"), size=190, opacity=1),
         "bar": one.mark_square(color=mark("pale"), size=110, opacity=1),
         "hit": one.mark_point(shape="diamond", filled=True, size=70, opacity=1, color=mark("accent")),
+        "open": one.mark_point(shape="diamond", size=50, opacity=1, color=mark("accent")),
         "miss": one.mark_point(shape="cross", filled=True, size=70, opacity=1, color=mark("warn")),
     }
     lines = {

@@ -46,6 +46,9 @@ def _loss(alt: Any, figure: FitLoss, width: int, height: int) -> Any:
     sized = data(alt, seen).mark_line(color=mark("dot"), strokeWidth=1, opacity=0.45)
     layers += [sized.encode(x=x, y=y, detail="params:N"), *_dots(alt, seen, x, y)]
     layers += _bars(alt, bars, x, y)
+    lone = {run.run for run in figure.without_forecast}
+    if bare := [run for run in runs if run.held_out and run.run in lone]:
+        layers.append(data(alt, bare).mark_point(shape="diamond", size=50, color=mark("accent")).encode(x=x, y=y))
     rising = figure.band and figure.band[-1].value > figure.band[0].value
     return alt.layer(*layers, *key(alt, _loss_key(figure), width, 20.0 if rising else None))
 
@@ -90,7 +93,8 @@ def _loss_key(figure: FitLoss) -> list[tuple[str, str]]:
     for hit, word in ((True, "hit"), (False, "miss")):
         if count := sum(bar.hit is hit for bar in figure.held):
             rows.append((word, f"{count} held out: {word}"))
-    return rows
+    bare = len(figure.without_forecast)
+    return rows + ([("open", f"{bare} held out: no forecast")] if bare else [])
 
 
 def _map(alt: Any, figure: LossMap, width: int, height: int) -> Any:

@@ -57,6 +57,12 @@ class FitLoss(Drawn):
         return made if runs else None
 
     @property
+    def without_forecast(self) -> tuple[Measured, ...]:
+        """Held-out runs that the fit refuses to forecast."""
+        known = {bar.run for bar in self.held}
+        return tuple(run for run in self.runs if run.held_out and run.run not in known)
+
+    @property
     def note(self) -> str:
         """How many runs are drawn, where not all are."""
         return drawn_words(self.runs)

@@ -94,6 +94,14 @@ def test_a_target_that_was_held_out_is_shown_once(tree: dict[str, Any]) -> None:
     assert len(figure.held) == 2
 
 
+def test_a_held_out_run_without_forecast_is_shown(tree: dict[str, Any]) -> None:
+    kept = tree["diagnosis"] | {"held_out": tree["diagnosis"]["held_out"][:1]}
+    figure = FitLoss.of(tree | {"diagnosis": kept})
+    assert figure is not None
+    assert [run.run for run in figure.without_forecast] == ["4e+08x40"]
+    assert "1 held out: no forecast" in figure.svg(400)
+
+
 def test_residuals_are_measured_over_fitted(tree: dict[str, Any]) -> None:
     figure = Residuals.of(tree, frozenset({"2e+07x10"}))
     assert figure is not None
