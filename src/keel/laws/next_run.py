@@ -160,7 +160,8 @@ def grid(ensemble: Ensemble, targets: Floats, most_flop: float) -> Floats:
     largest = max(float(rows[:, 0].max()), math.sqrt(most_flop / (per_token * ratios[0])))
     sizes = np.geomspace(rows[:, 0].min(), min(largest, float(targets[:, 0].max())), NUM_SIZES)
     size, tokens = (part.ravel() for part in np.broadcast_arrays(sizes[:, None], sizes[:, None] * ratios))
-    points = np.stack([size, tokens, per_token * size * tokens, np.ones(len(size))], 1)
+    unique = float((targets[:, 1] / targets[:, 3])[targets[:, 3] > 1].min(initial=np.inf))  # the data end there
+    points = np.stack([size, tokens, per_token * size * tokens, np.maximum(1.0, tokens / unique)], 1)
     return points[points[:, 2] <= most_flop]
 
 

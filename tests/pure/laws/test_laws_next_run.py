@@ -109,6 +109,13 @@ def test_several_targets_share_one_answer(rows):
     assert found[0].width_after < found[0].width_now
 
 
+def test_candidates_of_a_target_with_repeats_repeat_too(rows):
+    """A target of four epochs has a quarter of its tokens to give: longer candidates see them again."""
+    target = np.array([[2e9, 4e10, 4.8e20, 4.0]])
+    for run in next_run(build(rows, NATS), target):
+        assert run.epochs == pytest.approx(max(1.0, run.tokens / 1e10))
+
+
 def test_order_and_units_of_rows_change_nothing(rows):
     scaled = [r._replace(params=r.params / 1e6, tokens=r.tokens / 1e9, flop=r.flop / 1e15) for r in rows[::-1]]
     a, b = next_run(build(rows, NATS), TARGET), next_run(build(scaled, NATS), TARGET / [1e6, 1e9, 1e15, 1.0])
