@@ -84,7 +84,8 @@ def next_run(
     """Candidates, the most gain for what they are charged first; empty where all exist or cost more than `most_flop`.
 
     `target` [4] or [m, 4] and `candidates` [c, 4] are params, tokens, flop, epochs. Without candidates: a grid over
-    the runs' sizes and tokens per param, widened to the target's, up to `most_flop` (a tenth of the target's FLOP).
+    the runs' sizes and tokens per param, widened to the target's, up to `most_flop`: a tenth of the target's FLOP,
+    or the largest run's where that is more.
 
     Raises:
         StudyError: a target or candidate is not positive and finite, or level is no share.
@@ -101,7 +102,7 @@ def next_run(
     """
     check_level(level)
     targets = _points(target, "target")
-    limit = MOST_SHARE * float(targets[:, 2].min()) if most_flop is None else float(most_flop)
+    limit = _limit(ensemble, targets) if most_flop is None else float(most_flop)
     if candidates is None:
         candidates = grid(ensemble, targets, limit)
     found = _points(candidates, "candidates")
@@ -126,6 +127,12 @@ def next_run(
         )
         for i in order
     ]  # fmt: skip
+
+
+def _limit(ensemble: Ensemble, targets: Floats) -> float:
+    """What a proposed run may cost: less than the target in any case."""
+    least = float(targets[:, 2].min())
+    return min(max(MOST_SHARE * least, max(float(row.flop) for row in ensemble.rows)), least)
 
 
 def _points(given: Floats, name: str) -> Floats:

@@ -98,6 +98,8 @@ def test_limits_are_kept(rows):
     ensemble = build(rows, NATS)
     assert all(run.flop <= 1e19 for run in next_run(ensemble, TARGET, most_flop=1e19))
     assert all(run.flop <= 1.2e21 for run in next_run(ensemble, TARGET))
+    near, largest = np.array([[8e8, 1.6e10, 7.7e19, 1.0]]), max(row.flop for row in rows)
+    assert 7.7e18 < max(run.flop for run in next_run(ensemble, near)) <= largest
     assert next_run(ensemble, TARGET, most_flop=1.0) == []
     given = np.array([[3e8, 3e10, 5.4e19, 1.0], [1e9, 1e10, 6e19, 1.0]])
     assert {run.params for run in next_run(ensemble, TARGET, candidates=given)} == {3e8, 1e9}
