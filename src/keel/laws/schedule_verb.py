@@ -109,8 +109,10 @@ def _check(asked: Asked, schedule: str | None, warmup: float | None, anneal: flo
         for name in UNFIT if getattr(asked, name)
     ]  # fmt: skip
     if schedule is None and anneal is None:
-        problems.append(Problem("there is nothing to tell of these curves", "no schedule and no share to anneal over",
-                                "write --schedule 'linear peak_lr=3e-4 total=72000 stable=57600', or --anneal .2"))  # fmt: skip
+        way = "write --schedule 'linear peak_lr=3e-4 total=72000 stable=57600', or --anneal .2"
+        problems.append(
+            Problem("there is nothing to tell of these curves", "no schedule, no share to anneal over", way)
+        )
     if anneal is not None and not 0 < anneal < 1:
         problems.append(Problem(f"--anneal {anneal:g} is not in (0, 1)", "it is the share of steps that decay",
                                 "write --anneal .2"))  # fmt: skip

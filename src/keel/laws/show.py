@@ -17,22 +17,50 @@ def text(fitted: Mapping[str, Any], table: Table, level: float) -> str:
     """The whole printout; `fitted` is the content of fit.json."""
     parts = [text_of_columns(table)] if table.columns else []
     parts += [_head(fitted, table), _laws(fitted, level)]
-    if fitted["down_weighted"]:
-        lines = [f"  {item['id']}: {item['why']}" for item in fitted["down_weighted"][:MOST_SHOWN]]
-        more = len(fitted["down_weighted"]) - MOST_SHOWN
-        lines += [f"  and {more} more (fit.json and --json name all)"] if more > 0 else []
-        parts.append("[[Down-weighted]] named, and kept at a small weight\n" + "\n".join(lines))
+    off = {item["id"] for item in fitted["lr"]["off"]} if fitted["lr"] else set()
+    far = [item for item in fitted["down_weighted"] if item["id"] not in off]
+    if far:
+        parts.append("[[Down-weighted]] named, and kept at a small weight\n" + _named(far))
+    if off:
+        own = [item for item in fitted["down_weighted"] if item["id"] in off]
+        parts.append("[[Off their rate]] a loss that another learning rate or batch would have spared\n" + _named(own))
     if fitted["excluded"]:
         lines = [f"  {item['id']}: {item['why']}" for item in fitted["excluded"]]
         parts.append("[[Left out]]\n" + "\n".join(lines))
     if fitted["optimum"]:
         parts.append(_optimum(fitted["optimum"]))
     parts += [_forecast(found) for found in fitted["forecasts"]]
+    if fitted["lr"]:
+        parts.append(_rates(fitted["lr"]))
     if fitted["leverage"]:
         parts.append("[[Leverage]] " + _leverage(fitted["leverage"], len(fitted["rows"])))
     if fitted["next"]:
         parts.append(_next(fitted["next"]))
     return "\n\n".join(parts)
+
+
+def _named(items: Sequence[Mapping[str, str]]) -> str:
+    lines = [f"  {item['id']}: {item['why']}" for item in items[:MOST_SHOWN]]
+    more = len(items) - MOST_SHOWN
+    return "\n".join(lines + ([f"  and {more} more (fit.json and --json name all)"] if more > 0 else []))
+
+
+def _rates(found: Mapping[str, Any]) -> str:
+    """The best rate of each target, a line each."""
+    lines = [f"[[Learning rate]] from {found['sweeps']} sweeps, {found['swept']} runs"]
+    for best in found["best"]:
+        bounds = (
+            f"at most {best['high']:.3g}" if best["low"] in (0, None)
+            else f"at least {best['low']:.3g}" if best["high"] is None else f"{best['low']:.3g} to {best['high']:.3g}"
+        )  # fmt: skip
+        batch = f", batch {show_count(best['batch_tokens'])} tokens" if best["batch_tokens"] else ""
+        said = "".join(f"; {text}" for text in best["warnings"] if text not in found["notes"])
+        lines.append(
+            f"  {show_count(best['params'])} params, {show_count(best['tokens'])} tokens: lr {best['lr']:.3g}, "
+            f"{100 * found['level']:g} %: {bounds}{batch}; costs about {100 * best['regret']:.2g} % of loss "
+            f"({100 * best['regret_high']:.2g} % at most){said}"
+        )
+    return "\n".join([*lines, *(f"  ! {text}" for text in found["notes"])])
 
 
 def _leverage(top: Sequence[Mapping[str, Any]], num: int) -> str:

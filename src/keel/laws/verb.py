@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,20 @@ from typing import Any
 import numpy as np
 
 from keel.answer import Answer, Number
-from keel.errors import Problem, Refusal, Refused
+from keel.errors import Problem, Refused
 from keel.files import write_json
 from keel.laws import refuse, show
 from keel.laws.constants import constants
 from keel.laws.diagnose import diagnosis
-from keel.laws.ensemble import Ensemble, build, coordinates, far_off
-from keel.laws.forecast import Forecast, check_level, forecast_from, spread
-from keel.laws.forecasts import Fits, aimed
+from keel.laws.ensemble import Ensemble, coordinates, far_off
+from keel.laws.forecast import Forecast, check_level, spread
 from keel.laws.law import Floats, Row, Target
 from keel.laws.leverage import leverage
 from keel.laws.links import link_of
 from keel.laws.next_run import next_run
-from keel.laws.optimum import optimum
+from keel.laws.rates import rates, with_rates
 from keel.laws.table import Table, read
+from keel.laws.targeted import targeted
 
 FIT = "keel.fit/1"
 NUM_CURVE, MOST_NAMED, MOST_ROWS = 40, 3, 20_000
@@ -59,10 +58,11 @@ def fit_table(
     if refusal is not None:
         raise Refused(refusal)
     used = thinned(rows)
-    best, forecasts, refusals, ensemble = _forecasts(used, table.unit, at, level, table.flop_from)
+    best, forecasts, refusals, ensemble, _ = targeted(used, table.unit, at, level, table.flop_from)
     if at and not forecasts:
         raise Refused(refusals[0])
-    fitted = fit_json(ensemble, table, held, forecasts, best, level)
+    rated, doubts = rates(used, table.unit, forecasts, level)
+    fitted = with_rates(fit_json(ensemble, table, held, forecasts, best, level), rated)
     if forecasts:
         fitted["leverage"] = _leverage(ensemble, forecasts[0])
         fitted["next"] = _next(ensemble, forecasts[0], level) if next_too else None
@@ -72,12 +72,12 @@ def fit_table(
     problems = [
         *table.notes,
         *thinning(len(used), len(rows), table.source),
-        *(Problem(r.what, r.why, r.fix, table.source) for r in refusals),
+        *(Problem(r.what, r.why, r.fix, table.source) for r in (*refusals, *doubts)),
     ]
     problems += [Problem(f"{e['id']} is not in the fit", e["why"], "mend it and run it again") for e in table.excluded]
     answer = Answer(
-        result=_result(fitted, table), text=show.text(fitted, table, level), problems=problems, reads=[table.source],
-        numbers=[_number(found, table) for found in forecasts], artefact=fitted,
+        result=result_json(fitted, table), text=show.text(fitted, table, level), problems=problems,
+        reads=[table.source], numbers=[_number(found, table) for found in forecasts], artefact=fitted,
     )  # fmt: skip
     if out is not None:
         target = out / "fit.json" if out.is_dir() else out
@@ -111,35 +111,6 @@ def thinning(used: int, num: int, where: str) -> list[Problem]:
         return []
     return [Problem(f"{used:,} of {num:,} rows are fitted", "evenly over the order of compute: the rest say no more",
                     "keep the rows you want with --where to choose them yourself", where)]  # fmt: skip
-
-
-def _forecasts(
-    rows: Sequence[Row], unit: str, at: Sequence[Mapping[str, float]], level: float, flop_from: str
-) -> tuple[dict[str, Any] | None, list[Forecast], list[Refusal], Ensemble]:
-    """One forecast or refusal a target, the optimum of the last budget asked for, and the first forecast's fit."""
-    best: dict[str, Any] | None = None
-    base = build(rows, unit) if not at or any("compute" in aim for aim in at) else None
-    forecasts: list[Forecast] = []
-    refusals: list[Refusal] = []
-    fits, lead = Fits(), base
-    for aim in at:
-        unique = aim.get("unique_tokens", math.nan)
-        if "compute" in aim and base is not None:
-            best = optimum(base, float(aim["compute"]), unique_tokens=aim.get("unique_tokens"), level=level)
-            if best is None:
-                refusals.append(Refusal(f"no optimum at {aim['compute']:.3g} flop", "no law tells sizes apart here",
-                                        "add runs of other sizes at the same compute"))  # fmt: skip
-                continue
-            target = Target(best["params"], best["tokens"], best["flop"], unique)
-        else:
-            target = Target(float(aim["params"]), float(aim["tokens"]), aim.get("flop"), unique)
-        made: Forecast | Refusal | None = refuse.refuse(rows, target, unit)
-        if made is None:
-            ensemble = aimed(rows, unit, target, fits)
-            made = forecast_from(ensemble, target, level, flop_from)
-            lead = ensemble if isinstance(made, Forecast) and not forecasts else lead
-        forecasts.append(made) if isinstance(made, Forecast) else refusals.append(made)
-    return best, forecasts, refusals, lead or build(rows, unit)
 
 
 def _leverage(ensemble: Ensemble, found: Forecast) -> list[dict[str, Any]] | None:
@@ -184,6 +155,7 @@ def fit_json(
         "optimum": best,
         "next": None,
         "leverage": None,
+        "lr": None,
     }
 
 
@@ -248,7 +220,7 @@ def _path(points: Floats) -> tuple[Floats, Floats]:
     return lines[0], lines[1]
 
 
-def _result(fitted: Mapping[str, Any], table: Table) -> dict[str, Any]:
+def result_json(fitted: Mapping[str, Any], table: Table) -> dict[str, Any]:
     """What --json prints."""
     keep = ("params", "tokens", "epochs", "flop", "flop_from", "unit", "value", "low", "high", "level", "distance",
             "width_parts", "warnings")  # fmt: skip
@@ -268,6 +240,7 @@ def _result(fitted: Mapping[str, Any], table: Table) -> dict[str, Any]:
         "optimum": fitted["optimum"],
         "next": fitted["next"],
         "leverage": fitted["leverage"],
+        "lr": fitted["lr"],
         "read": [column._asdict() for column in table.columns],
     }
 

@@ -175,7 +175,7 @@ def test_fit_json(write, rows, tmp_path):
     assert tree["optimum"]["compute"] == 1e21
     assert tree["curve"][-1]["flop"] == pytest.approx(1e21)
     assert all(step["low"] < step["value"] < step["high"] for step in tree["curve"])
-    assert list(answer.result) == ["forecasts", "laws", "runs", "columns", "optimum", "next", "leverage", "read"]
+    assert list(answer.result) == ["forecasts", "laws", "runs", "columns", "optimum", "next", "leverage", "lr", "read"]
     assert answer.result["runs"]["used"] == len(rows)
     for words in ("[[Laws]]", "[[Forecast]]", "[[Optimum]]", "half-widths by cause", "80 %"):
         assert words in answer.text
