@@ -145,6 +145,21 @@ def fit(
     next_: Annotated[
         bool, typer.Option("--next", help="The run that would narrow the forecast most per FLOP.")
     ] = False,
+    via: Annotated[
+        str | None, typer.Option(metavar="COL", help="Losses that forecast the accuracies of --loss, in two steps.")
+    ] = None,
+    via_unit: Annotated[str | None, typer.Option(metavar="UNIT", help="Of the losses of --via.")] = None,
+    chance: Annotated[float | None, typer.Option(help="With --via: accuracy of guessing, .25 of four choices.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="A table of curves: a run under 'linear peak_lr=3e-4 total=72000 stable=57600'.")
+    ] = None,
+    anneal: Annotated[
+        float | None, typer.Option(help="A table of curves: checkpoints as if this last share of steps decayed.")
+    ] = None,
+    warmup: Annotated[
+        float | None, typer.Option(help="Steps of the curves' warm-up, before their first point.")
+    ] = None,
+    like: Annotated[Path | None, typer.Option(help="Curves of another size, which lend their decays.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write fit.json there too.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with the figures there.")] = None,
     study: StudyOption = Path("."),
@@ -160,7 +175,9 @@ def fit(
             "group": group, "unit": unit, "params_count": params_count, "where": tuple(where or ()),
         }  # fmt: skip
         given = {k: v for k, v in columns.items() if v}
-        return fit(study, table, at or [], level, given, out, targets, html, next_)
+        beside = {"via": via, "via_unit": via_unit, "chance": chance, "schedule": schedule, "anneal": anneal,
+                  "warmup": warmup, "like": like}  # fmt: skip
+        return fit(study, table, at or [], level, given, out, targets, html, next_, beside)
 
     _finish("fit", json, work)
 

@@ -42,16 +42,22 @@ def run(folder: Path, study: Study, only: str | None, skip: tuple[str, ...], qui
 def fit(
     folder: Path, table: Path | None, at: list[str], level: float, columns: Mapping[str, Any], out: Path | None,
     targets: Path | None = None, html: Path | None = None, next_too: bool = False,
+    beside: Mapping[str, Any] | None = None,
 ) -> Answer:  # fmt: skip
     """Fit a table, or the study's own runs (then the plan's targets are forecast and fit.json is written).
 
-    `html`: where to write one page with the figures.
+    `html`: where to write one page with the figures. `beside`: the flags of a law beside the surface, via, via_unit and
+    chance, or schedule, warmup, anneal and like.
     """
     from keel.laws.targets import all_targets
     from keel.laws.verb import fit_table
 
     if not 0 < level < 1:
         raise StudyError(f"--level {level} is not a level", why="it must lie between 0 and 1", fix="write --level 0.9")
+    given = {name: value for name, value in (beside or {}).items() if value is not None}
+    if given:
+        whole = {"--html": html, "--next": next_too, "--targets": targets, "--at": at}
+        return _beside(table, at, targets, level, columns, out, given, [name for name, said in whole.items() if said])
     aims = all_targets(at, targets)
     if table is not None:
         return _with_page(fit_table(table, aims, level, columns, out, html is not None, next_too), table, html)
@@ -65,6 +71,40 @@ def fit(
     answer = fit_table(folder / "runs", aims, level, columns, folder / "fit.json", next_too=next_too)
     answer.writes = ["fit.json"]
     return _with_page(answer, folder, html)
+
+
+def _beside(
+    table: Path | None, at: list[str], targets: Path | None, level: float, columns: Mapping[str, Any],
+    out: Path | None, given: Mapping[str, Any], others: list[str],
+) -> Answer:  # fmt: skip
+    """The law that the flags `given` ask for; `others` are flags of the surface that were given too."""
+    tasks, curves = {"via", "via_unit", "chance"} & set(given), {"schedule", "warmup", "anneal", "like"} & set(given)
+    lead = {"via"} if tasks else {"schedule", "anneal"}
+    said = ", ".join("--" + name.replace("_", "-") for name in given)
+    unfit = [name for name in others if name in ("--html", "--next") or curves]
+    problems = []
+    if tasks and curves:
+        problems.append(Problem(f"{said}: two laws at once", "--via is of tasks, --schedule and --anneal of curves",
+                                "ask for one at a time"))  # fmt: skip
+    elif not lead & set(given):
+        needs = " or ".join(f"--{name}" for name in sorted(lead, reverse=True))
+        problems.append(Problem(f"{said} without {needs}", f"it belongs to {needs}", f"add {needs}, or leave it away"))
+    if unfit:
+        problems.append(Problem(f"{', '.join(unfit)} with {said}", "it is of a fit of losses to params and tokens",
+                                f"leave {'it' if len(unfit) == 1 else 'them'} away"))  # fmt: skip
+    if table is None:
+        problems.append(Problem("no table is named", f"{said} asks for one", "name it: keel fit TABLE ..."))
+    if problems or table is None:
+        raise StudyError.all(problems)
+    if tasks:
+        from keel.laws.targets import all_targets
+        from keel.laws.via_verb import fit_via
+
+        return fit_via(table, at=all_targets(at, targets), level=level, columns=columns, out=out,
+                       **{"chance": None, **given})  # fmt: skip
+    from keel.laws.schedule_verb import fit_curves
+
+    return fit_curves(table, level=level, columns=columns, out=out, **given)
 
 
 def _with_page(answer: Answer, source: Path, html: Path | None) -> Answer:
