@@ -79,7 +79,8 @@ def test_pandas(found: Fit) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(runs()).rename(columns={"N": "size", "D": "seen"})
     made = fit(frame, params="size", tokens="seen", hold_out=["4e+08x40"], **NAMED)
-    assert made.laws == found.laws
+    assert made.rows == found.rows
+    assert [member.weight for member in made.ensemble.members] == [m.weight for m in found.ensemble.members]
 
 
 def test_numbers_agree_with_the_command(tmp_path: Path) -> None:
@@ -225,16 +226,12 @@ def test_the_optimum(found: Fit) -> None:
 
 def test_figures_and_files(found: Fit, tmp_path: Path) -> None:
     forecast = found.forecast(params=1e9, tokens=2e10)
-    made = found.figures(forecast)
-    assert set(made) == {"loss", "map", "residuals", "correlations", "backtest"}
-    assert made["map"].svg().startswith("<svg")
-    assert "The numbers of this figure" in made["residuals"]._repr_html_()
+    assert set(found.figures(forecast)) == {"loss", "map", "residuals", "correlations", "backtest"}
     found.save(tmp_path / "fit.json", forecast)
     tree = json.loads((tmp_path / "fit.json").read_text())
     assert tree["schema"] == "keel.fit/1"
     assert tree["forecasts"][0]["value"] == forecast.value  # type: ignore[union-attr]
     assert [item["id"] for item in tree["diagnosis"]["held_out"]] == ["4e+08x40"]
-    assert "1B params on 20B tokens" in found.html(forecast)
 
 
 def test_names_of_the_user_stay_words() -> None:
@@ -250,8 +247,19 @@ def test_names_of_the_user_stay_words() -> None:
 
 def test_many_kinds_of_target_share_a_dozen_fits(found: Fit) -> None:
     made = Fit(table=found.table, ensemble=found.ensemble)
-    ratios = np.geomspace(1, 300, 40)
+    ratios = np.geomspace(1, 300, 30)
     many = made.forecast(params=1e8, tokens=1e8 * ratios)
     assert isinstance(many, Forecasts)
     assert len(made.fits) <= 12
     assert (np.diff(many.value) < 0.01).all()
+
+
+def test_the_command_writes_the_same_page(tmp_path: Path) -> None:
+    from keel.verbs import fit as command
+
+    path, page = write(tmp_path / "runs.csv", runs()), tmp_path / "fit.html"
+    answer = command(tmp_path, path, ["params=1e9,tokens=2e10"], 0.9, NAMED, None, html=page)
+    assert answer.writes == [str(page)]
+    text = page.read_text(encoding="ascii")
+    assert "1B params on 20B tokens" in text
+    assert text.count("<svg") == 10

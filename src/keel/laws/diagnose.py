@@ -81,18 +81,28 @@ def leading(ensemble: Ensemble) -> tuple[Member, ...]:
 
 
 def correlations(ensemble: Ensemble) -> tuple[Correlation, ...]:
-    """Of each leading law; a constant that the draws do not move has correlation zero with all others."""
+    """Of each leading law, fitted on its own."""
     found = []
     for member in leading(ensemble):
         cloud = member.law.constants_of(constants(ensemble, member).draws, ensemble.frame)
-        logs = np.log(np.stack(list(cloud.values())))
-        centred = logs - np.where(np.ptp(logs, axis=1) > 0, logs.mean(1), logs[:, 0])[:, None]
-        norm = np.sqrt((centred**2).sum(1))
-        unit = centred / np.where(norm > 0, norm, 1.0)[:, None]
-        matrix = np.clip(unit @ unit.T, -1.0, 1.0)
-        np.fill_diagonal(matrix, 1.0)
+        matrix = correlated(np.log(np.stack(list(cloud.values()))))
         found.append(Correlation(member.law.name, member.weight, tuple(cloud), _tuples(matrix)))
     return tuple(found)
+
+
+def correlated(rows: Floats) -> Floats:
+    """Correlations [p, p] of rows [p, s]; a row that does not move has zero with all others.
+
+    Example:
+        >>> correlated(np.array([[1.0, 2.0, 3.0], [6.0, 4.0, 2.0], [0.1, 0.1, 0.1]])).round(6).tolist()
+        [[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    centred = rows - np.where(np.ptp(rows, axis=1) > 0, rows.mean(1), rows[:, 0])[:, None]
+    norm = np.sqrt((centred**2).sum(1))
+    unit = centred / np.where(norm > 0, norm, 1.0)[:, None]
+    matrix = np.clip(unit @ unit.T, -1.0, 1.0)
+    np.fill_diagonal(matrix, 1.0)
+    return np.asarray(matrix)
 
 
 def _tuples(matrix: Floats) -> tuple[tuple[float, ...], ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keel.report.theme import mark
@@ -15,6 +15,13 @@ from keel.report.ticks import log_ticks
 
 FONT_PX = 12
 KEY_ROW_PX, KEY_LETTER_PX = 18, 6.4
+# What stands in a key: shape, role, size, filled; and a line across it.
+GLYPHS = {
+    "dot": ("circle", "dot", 34, True), "far": ("circle", "warn", 40, False), "band": ("square", "band", 190, True),
+    "bar": ("square", "pale", 110, True), "hit": ("diamond", "accent", 70, True),
+    "open": ("diamond", "accent", 50, False), "miss": ("cross", "warn", 70, True),
+}  # fmt: skip
+LINES = {"band": ("muted", 1), "bar": ("accent", 2)}
 SIGNED = "datum.value == 0 ? '0' : datum.label"
 FLOP_LABEL = "replace(format(datum.value, '.0e'), '+', '')"
 COUNT_LABEL = "replace(format(datum.value, '.2~s'), 'G', 'B')"
@@ -25,11 +32,11 @@ def altair() -> Any:
     return importlib.import_module("altair")
 
 
-def render(chart: Any, width: int, height: int) -> str:
-    """SVG text in stand-in colours (see theme.ROLES)."""
+def render(make: Callable[[Any, Any, int, int], Any], figure: Any, width: int, height: int) -> str:
+    """SVG text in stand-in colours (see theme.ROLES) of the chart that `make(altair, figure, width, height)` gives."""
     # Vega-Lite's own compiler finds our mistakes; altair's check of every part against the schema takes twice the time.
     with importlib.import_module("altair.utils.schemapi").debug_mode(False):
-        spec = chart.to_dict(validate=False)
+        spec = make(altair(), figure, width, height).to_dict(validate=False)
     size = {"width": width, "height": height, "autosize": {"type": "fit", "contains": "padding"}, "padding": 6}
     version = ".".join(altair().SCHEMA_VERSION.lstrip("v").split(".")[:2])
     quiet = spec | ({} if "concat" in spec else size) | {"config": _config()}
@@ -98,21 +105,11 @@ def key(alt: Any, rows: Sequence[tuple[str, str]], width: int, left: float | Non
 
 
 def _glyph(alt: Any, one: Any, glyph: str, left: float, y: Any) -> list[Any]:
-    marks = {
-        "dot": one.mark_circle(color=mark("dot"), size=34, opacity=1),
-        "far": one.mark_point(color=mark("warn"), size=40, opacity=1),
-        "band": one.mark_square(color=mark("band"), size=190, opacity=1),
-        "bar": one.mark_square(color=mark("pale"), size=110, opacity=1),
-        "hit": one.mark_point(shape="diamond", filled=True, size=70, opacity=1, color=mark("accent")),
-        "open": one.mark_point(shape="diamond", size=50, opacity=1, color=mark("accent")),
-        "miss": one.mark_point(shape="cross", filled=True, size=70, opacity=1, color=mark("warn")),
-    }
-    lines = {
-        "band": one.mark_rule(color=mark("muted"), strokeWidth=1),
-        "bar": one.mark_rule(color=mark("accent"), strokeWidth=2),
-        "path": one.mark_rule(color=mark("accent"), strokeWidth=2),
-    }
-    made = [marks[glyph].encode(x=alt.value(left), y=y)] if glyph in marks else []
-    if glyph in lines:
-        made.append(lines[glyph].encode(x=alt.value(left - 7), x2=alt.value(left + 7), y=y))
+    shape, role, size, filled = GLYPHS[glyph]
+    point = one.mark_point(shape=shape, filled=filled, size=size, opacity=1, color=mark(role))
+    made = [point.encode(x=alt.value(left), y=y)]
+    if glyph in LINES:
+        tone, stroke = LINES[glyph]
+        line = one.mark_rule(color=mark(tone), strokeWidth=stroke)
+        made.append(line.encode(x=alt.value(left - 7), x2=alt.value(left + 7), y=y))
     return made

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keel.report.bar import Bar
-from keel.report.canvas import SIGNED, altair, data, key, render, x_log, y_flat
+from keel.report.canvas import SIGNED, data, key, render, x_log, y_flat
 from keel.report.figures import Curve, Figure, LossCompute, Record, TrainingCurves
 from keel.report.metrics import thin
 from keel.report.theme import mark
@@ -21,7 +21,7 @@ def draw(figure: Figure, width: int, height: int) -> str:
     drawers: dict[type[Any], Any] = {
         LossCompute: _loss_compute, TrainingCurves: _training_curves, Record: _record,
     }  # fmt: skip
-    return render(drawers[type(figure)](altair(), figure, width, height), width, height)
+    return render(drawers[type(figure)], figure, width, height)
 
 
 def _loss_compute(alt: Any, figure: LossCompute, width: int, height: int) -> Any:

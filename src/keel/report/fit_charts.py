@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keel.report.bar import Bar
-from keel.report.canvas import COUNT_LABEL, SIGNED, altair, data, key, log_domain, render, x_log, y_flat
+from keel.report.canvas import COUNT_LABEL, SIGNED, data, key, log_domain, render, x_log, y_flat
 from keel.report.drawn import Drawn
 from keel.report.figures import Place
 from keel.report.fit_figures import FitLoss, LossMap, Residuals
@@ -24,7 +24,7 @@ def draw(figure: Drawn, width: int, height: int) -> str:
     drawers: dict[type[Any], Any] = {
         FitLoss: _loss, LossMap: _map, Residuals: _residuals, Correlations: _correlations, Backtest: _backtest,
     }  # fmt: skip
-    return render(drawers[type(figure)](altair(), figure, width, height), width, height)
+    return render(drawers[type(figure)], figure, width, height)
 
 
 def _loss(alt: Any, figure: FitLoss, width: int, height: int) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keel.laws import backtest
+from keel.laws.constants import constants
 from keel.laws.contours import contours
 from keel.laws.diagnose import back_test, correlations, diagnosis, held_out, leading
 from keel.laws.ensemble import build, coordinates
@@ -65,23 +66,14 @@ def test_without_a_law_of_size_there_is_no_path(make_ladder):
     assert found.lines
 
 
-def test_correlations_are_those_of_the_draws(noisy):
+def test_correlations_are_those_of_the_laws_fitted_alone(noisy):
     for member, found in zip(leading(noisy), correlations(noisy)):
         assert found.law == member.law.name
         matrix = np.array(found.matrix)
         assert np.allclose(matrix, matrix.T)
         assert np.allclose(np.diag(matrix), 1.0)
-        cloud = member.law.constants_of(member.draws, noisy.frame)
-        logs = [np.log(cloud[name]) for name in found.names[:2]]
-        assert matrix[0, 1] == pytest.approx(np.corrcoef(logs)[0, 1])
-
-
-def test_a_constant_that_does_not_move_has_no_correlation(noisy):
-    member = noisy.members[0]
-    still = member.draws.copy()
-    still[:, 0] = still[0, 0]
-    found = correlations(noisy._replace(members=(member._replace(draws=still, weight=1.0),)))[0]
-    assert found.matrix[0][1:] == (0.0,) * (len(found.names) - 1)
+        cloud = member.law.constants_of(constants(noisy, member).draws, noisy.frame)
+        assert matrix[0, 1] == pytest.approx(np.corrcoef([np.log(cloud[name]) for name in found.names[:2]])[0, 1])
 
 
 def test_back_test_misses_are_measured_over_forecast(noisy):
