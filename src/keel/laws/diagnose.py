@@ -151,7 +151,7 @@ def held_out(ensemble: Ensemble, rows: Sequence[Row], level: float = 0.9) -> tup
 def diagnosis(
     ensemble: Ensemble, held: Sequence[Row] = (), targets: Sequence[tuple[float, float]] = (), level: float = 0.9
 ) -> dict[str, Any]:
-    """All of it as plain JSON values; `targets` (params, tokens) lie on the map.
+    """All of it as plain JSON values; `held` and `targets` (params, tokens) lie on the map.
 
     Example:
         >>> from keel.laws.ensemble import build
@@ -161,7 +161,7 @@ def diagnosis(
         >>> sorted(diagnosis(build(rows, "nats_per_token")))
         ['backtest', 'correlations', 'held_out', 'map']
     """
-    map_ = contours(ensemble, targets, level)
+    map_ = contours(ensemble, [*targets, *((row.params, row.tokens) for row in held)], level)
     tested = back_test(ensemble, level)
     return {
         "map": {"lines": [line._asdict() for line in map_.lines], "path": [best._asdict() for best in map_.path]},

@@ -12,7 +12,7 @@ from keel.laws import backtest
 from keel.laws.constants import constants
 from keel.laws.contours import contours
 from keel.laws.diagnose import back_test, correlations, diagnosis, held_out, leading
-from keel.laws.ensemble import build, coordinates
+from keel.laws.ensemble import build
 from keel.laws.forms import LAWS
 
 UNIT = "nats_per_token"
@@ -134,4 +134,6 @@ def test_held_out_runs_stand_beside_their_forecast(make_ladder, truth):
 def test_the_whole_is_plain_json(noisy):
     tree = diagnosis(noisy, noisy.rows[:1], [(1e10, 1e11)], 0.8)
     assert json.loads(json.dumps(tree, allow_nan=False)).keys() == tree.keys()
-    assert coordinates(noisy.rows).shape == (15, 4)
+    far = [row._replace(params=1e12) for row in noisy.rows[:1]]
+    lines = diagnosis(noisy, far)["map"]["lines"]
+    assert max(n for line in lines for n in line["params"]) > 1e12
