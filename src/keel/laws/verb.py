@@ -128,9 +128,9 @@ def _next(ensemble: Ensemble, found: Forecast, level: float) -> dict[str, Any] |
 
 def fit_json(
     ensemble: Ensemble, table: Table, held: frozenset[str], forecasts: Sequence[Forecast],
-    best: dict[str, Any] | None, level: float,
+    best: dict[str, Any] | None, level: float, drawn: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
-    """The content of fit.json (docs/design.md)."""
+    """The content of fit.json (docs/design.md); its curve, the dearest part, only where it is `drawn`."""
     say = {id(row): float(s) for row, s in zip(ensemble.rows, ensemble.trust / ensemble.noise**2)}
     middle = fitted_values(ensemble, table.rows)
     rows = [
@@ -149,7 +149,7 @@ def fit_json(
         "rows": rows,
         "laws": _laws(ensemble, level),
         "forecasts": [_with_measured(found, table, held) for found in forecasts],
-        "curve": _curve(ensemble, forecasts, level),
+        "curve": _curve(ensemble, forecasts, level) if drawn else [],
         "down_weighted": far_off(ensemble),
         "excluded": list(table.excluded),
         "optimum": best,

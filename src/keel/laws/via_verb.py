@@ -86,7 +86,7 @@ def fit_via(
             key: cell for key, cell in loss.json().items()
             if key in ("unit", "value", "low", "high", "level", "width_parts", "warnings")
         }  # fmt: skip
-    fitted = fit_json(found.lead, table, frozenset(), [], found.best, level)
+    fitted = fit_json(found.lead, table, frozenset(), [], found.best, level, drawn=False)
     result = result_json(fitted, table) | {
         "forecasts": forecasts,
         "task": _described(task, paired, asked.loss, via_column, level),

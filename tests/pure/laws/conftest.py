@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from keel import cli
 from keel.laws import Row
 
 Truth = Callable[[float, float], float]
@@ -58,3 +63,38 @@ def public_runs() -> Path:
     if not folder.is_dir():
         pytest.skip("published runs are not here: set KEEL_SCALING to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def keel_fit() -> Callable[..., tuple[int, dict[str, Any], str]]:
+    """`keel fit`: exit code, the JSON object, and what a person reads (with `shown`, or where it ends badly)."""
+
+    def call(path: Path, *flags: str, shown: bool = False) -> tuple[int, dict[str, Any], str]:
+        done = CliRunner().invoke(cli.app, ["fit", str(path), *flags, "--json"])
+        tree = json.loads(done.stdout)
+        assert "Traceback" not in done.output
+        if not (shown or done.exit_code):
+            return done.exit_code, tree, ""
+        said = CliRunner().invoke(cli.app, ["fit", str(path), *flags])
+        assert said.exit_code == done.exit_code
+        assert "Traceback" not in said.output
+        if done.exit_code:
+            assert said.stdout == ""
+            assert all(p["what"] in said.stderr and p["why"] and p["fix"] for p in tree["problems"])
+        return done.exit_code, tree, said.stdout
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def write_csv() -> Callable[..., Path]:
+    """Rows with named cells as a CSV file."""
+
+    def call(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
+
+    return call
