@@ -33,7 +33,9 @@ def text(fitted: Mapping[str, Any], table: Table, level: float) -> str:
     if fitted["lr"]:
         parts.append(_rates(fitted["lr"]))
     if fitted["leverage"]:
-        parts.append("[[Leverage]] " + _leverage(fitted["leverage"], len(fitted["rows"])))
+        parts.append(
+            "[[Leverage]] " + _leverage(fitted["leverage"], sum(not row["held_out"] for row in fitted["rows"]))
+        )
     if fitted["next"]:
         parts.append(_next(fitted["next"]))
     return "\n\n".join(parts)
