@@ -38,9 +38,9 @@ from forecast_keel import aim_of
 from sets import FAMILIES, SCALING, Set, gap10
 
 from keel.laws import Row
+from keel.laws.design.next_run import next_run
 from keel.laws.ensemble import build, coordinates
 from keel.laws.forecast import spread
-from keel.laws.next_run import next_run
 
 WORKERS = 2
 ORDERS = ("keel", "cheapest", "random")

@@ -15,14 +15,14 @@ import numpy as np
 from sets import SCALING, records
 
 from keel.laws import Row
+from keel.laws.beside.posterior import posterior
 from keel.laws.classic import Classic, classic
 from keel.laws.constants import constants
+from keel.laws.design.isoflop import minima, power_law
 from keel.laws.ensemble import build, coordinates
 from keel.laws.forms import LAWS
-from keel.laws.isoflop import minima, power_law
 from keel.laws.law import Floats, Frame
 from keel.laws.learnt import learnt
-from keel.laws.posterior import posterior
 from keel.laws.priors import priors
 from keel.laws.published import PUBLISHED
 

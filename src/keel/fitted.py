@@ -14,15 +14,15 @@ import numpy as np
 from keel.errors import Problem, Refusal, Refused, StudyError
 from keel.files import write_json
 from keel.laws import refuse, show
-from keel.laws.columns import Asked
+from keel.laws.design.next_run import NextRun, next_run
 from keel.laws.diagnose import diagnosis
 from keel.laws.ensemble import Ensemble, far_off
 from keel.laws.forecast import Forecast, check_level, flop_of, forecast_from
 from keel.laws.forecasts import Fits, Forecasts, aimed, forecasts_from
 from keel.laws.law import Floats, Row, Target, epochs_of
 from keel.laws.leverage import Leverage, leverage
-from keel.laws.next_run import NextRun, next_run
-from keel.laws.table import Table
+from keel.laws.read.columns import Asked
+from keel.laws.read.table import Table
 from keel.laws.verb import FIT, MOST_NAMED, fit_json, thinning
 from keel.units import parse_count
 
@@ -129,10 +129,10 @@ class Fit:
         return refusal or forecast_from(self._aimed(aim), aim, sure, self.table.flop_from)
 
     def optimum(self, compute: float | str, **limits: Any) -> dict[str, Any] | Refusal:
-        """The best size and tokens for a budget of FLOP; `limits` as in `keel.laws.optimum`: unique_tokens=,
+        """The best size and tokens for a budget of FLOP; `limits` as in `keel.laws.design.optimum`: unique_tokens=,
         most_epochs=, serving_tokens=, flop_per_token=, usd_per_flop=, level=.
         """
-        from keel.laws.optimum import optimum
+        from keel.laws.design.optimum import optimum
 
         flop = parse_count(compute, "compute")
         try:

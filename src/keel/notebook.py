@@ -9,11 +9,11 @@ from typing import Any
 from keel.errors import Problem, Refused, StudyError, nearest
 from keel.fitted import Fit, in_python
 from keel.laws import refuse
-from keel.laws.columns import Asked
 from keel.laws.ensemble import build
 from keel.laws.forecast import check_level
 from keel.laws.law import Target
-from keel.laws.table import Table, read
+from keel.laws.read.columns import Asked
+from keel.laws.read.table import Table, read
 from keel.laws.verb import thinned
 
 __all__ = ["Fit", "fit"]

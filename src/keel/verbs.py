@@ -49,7 +49,7 @@ def fit(
     `html`: where to write one page with the figures. `beside`: the flags of a law beside the surface, via, via_unit and
     chance, or schedule, warmup, anneal and like.
     """
-    from keel.laws.targets import all_targets
+    from keel.laws.read.targets import all_targets
     from keel.laws.verb import fit_table
 
     if not 0 < level < 1:
@@ -97,12 +97,12 @@ def _beside(
     if problems or table is None:
         raise StudyError.all(problems)
     if tasks:
-        from keel.laws.targets import all_targets
-        from keel.laws.via_verb import fit_via
+        from keel.laws.beside.via_verb import fit_via
+        from keel.laws.read.targets import all_targets
 
         return fit_via(table, at=all_targets(at, targets), level=level, columns=columns, out=out,
                        **{"chance": None, **given})  # fmt: skip
-    from keel.laws.schedule_verb import fit_curves
+    from keel.laws.beside.schedule_verb import fit_curves
 
     return fit_curves(table, level=level, columns=columns, out=out, **given)
 

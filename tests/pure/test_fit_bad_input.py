@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from keel import cli
-from keel.laws.table import read
+from keel.laws.read.table import read
 
 AT = ("--at", "params=1e9,tokens=2e10")
 Run = dict[str, Any]

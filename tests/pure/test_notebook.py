@@ -84,7 +84,7 @@ def test_pandas(found: Fit) -> None:
 
 
 def test_numbers_agree_with_the_command(tmp_path: Path) -> None:
-    from keel.laws.targets import parse_target
+    from keel.laws.read.targets import parse_target
     from keel.laws.verb import fit_table
 
     path = write(tmp_path / "runs.csv", runs())

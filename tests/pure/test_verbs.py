@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from helpers import study_error
 
-from keel.laws.targets import parse_target
+from keel.laws.read.targets import parse_target
 from keel.verbs import _need_train, fit
 
 

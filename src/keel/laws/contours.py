@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keel.laws.budget import rows_flop_per_token
+from keel.laws.design.budget import rows_flop_per_token
+from keel.laws.design.optimum import lowest, surface_of, weighted_quantile
 from keel.laws.ensemble import Ensemble, coordinates
 from keel.laws.law import Floats
 from keel.laws.links import link_of
-from keel.laws.optimum import lowest, surface_of, weighted_quantile
 
 NUM_SIDE, NUM_LINES = 41, 9
 NUM_BUDGETS, NUM_SIZES = 13, 41

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from keel.errors import Problem, Refusal, StudyError
 
 if TYPE_CHECKING:
-    from keel.laws.allocate import Best
+    from keel.laws.design.allocate import Best
 
 Floats = NDArray[np.float64]
 Curve = Callable[[Floats, Floats], tuple[Floats, Floats]]
@@ -138,8 +138,8 @@ class Law:
         return np.asarray(np.exp(y[0]).reshape(shape))
 
     def optimum(self, compute: float, **held: Any) -> Best | Refusal:
-        """Params and tokens of least value at `compute` FLOP; see keel.laws.allocate.compute_optimal."""
-        from keel.laws.allocate import compute_optimal
+        """Params and tokens of least value at `compute` FLOP; see keel.laws.design.allocate.compute_optimal."""
+        from keel.laws.design.allocate import compute_optimal
 
         return compute_optimal(self, compute, **held)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keel.laws.seen import Table, text_of_columns
+from keel.laws.read.seen import Table, text_of_columns
 from keel.units import show_count
 
 MOST_SHOWN = 8

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from keel.errors import Refusal
 from keel.laws import refuse
+from keel.laws.design.optimum import optimum
 from keel.laws.ensemble import Ensemble, build
 from keel.laws.forecast import Forecast, forecast_from
 from keel.laws.forecasts import Fits, aimed
 from keel.laws.law import Row, Target
-from keel.laws.optimum import optimum
 
 
 class Targeted(NamedTuple):

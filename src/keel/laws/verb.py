@@ -12,16 +12,16 @@ from keel.answer import Answer, Number
 from keel.errors import Problem, Refused
 from keel.files import write_json
 from keel.laws import refuse, show
+from keel.laws.beside.rates import rates, with_rates
 from keel.laws.constants import constants
+from keel.laws.design.next_run import next_run
 from keel.laws.diagnose import diagnosis
 from keel.laws.ensemble import Ensemble, coordinates, far_off
 from keel.laws.forecast import Forecast, check_level, spread
 from keel.laws.law import Floats, Row, Target
 from keel.laws.leverage import leverage
 from keel.laws.links import link_of
-from keel.laws.next_run import next_run
-from keel.laws.rates import rates, with_rates
-from keel.laws.table import Table, read
+from keel.laws.read.table import Table, read
 from keel.laws.targeted import targeted
 
 FIT = "keel.fit/1"

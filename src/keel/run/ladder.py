@@ -17,7 +17,7 @@ from keel.files import digest, read_json, sha256_file, write_json
 from keel.laws import seal
 from keel.laws.forecast import forecast
 from keel.laws.law import Target
-from keel.laws.table import read
+from keel.laws.read.table import read
 from keel.plan.spec import SCHEMA as SPEC_SCHEMA
 from keel.plan.verb import read_plan, stale
 from keel.progress import Progress

@@ -10,8 +10,8 @@ import pytest
 
 from keel.errors import Refusal, StudyError
 from keel.laws import Forecast, Row, Target, forecast
+from keel.laws.design.optimum import optimum
 from keel.laws.ensemble import build
-from keel.laws.optimum import optimum
 
 TARGET = Target(2e9, 4e10)
 NATS = "nats_per_token"

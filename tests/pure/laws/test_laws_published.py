@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keel.errors import Refusal, StudyError
-from keel.laws.allocate import compute_optimal, serving_optimal
+from keel.laws.design.allocate import compute_optimal, serving_optimal
 from keel.laws.law import COORDS, Law
 from keel.laws.published import PUBLISHED
 from keel.laws.published.routed import saturating

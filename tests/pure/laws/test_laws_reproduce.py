@@ -12,8 +12,8 @@ import pytest
 from keel.errors import Refusal, StudyError
 from keel.laws import Row, Target, forecast
 from keel.laws.classic import classic
+from keel.laws.design.isoflop import minima, power_law
 from keel.laws.forms import LAWS
-from keel.laws.isoflop import minima, power_law
 from keel.laws.law import Frame
 from keel.laws.published import PUBLISHED
 
@@ -96,7 +96,7 @@ def test_besiroglus_constants_lie_in_their_interval_at_the_stated_rate(benchmark
 
 def test_draws_of_half_the_width_would_fail_that_check(benchmark, monkeypatch):
     """Mutant: a posterior cloud shrunk to half its width."""
-    from keel.laws import posterior
+    from keel.laws.beside import posterior
 
     honest = posterior.draws
 

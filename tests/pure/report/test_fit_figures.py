@@ -18,7 +18,7 @@ from keel.laws.diagnose import diagnosis
 from keel.laws.ensemble import build
 from keel.laws.forecast import Forecast, forecast_from
 from keel.laws.law import Target
-from keel.laws.table import read
+from keel.laws.read.table import read
 from keel.laws.verb import fit_json
 from keel.report.drawn import MOST_ROWS, Drawn
 from keel.report.fit_charts import draw

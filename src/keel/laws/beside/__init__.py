@@ -1,0 +1,1 @@
+"""Laws beside the loss surface: schedules, learning rates and batches, tasks."""

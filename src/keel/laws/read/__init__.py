@@ -1,0 +1,1 @@
+"""Tables of runs from anywhere, as rows whose columns and units are known."""
