@@ -1,6 +1,6 @@
 """Learn what public ladders share, from all families and without each, and write src/keel/laws/learnt.json.
 
-    python benchmarks/learn.py [--out FILE]
+    python benchmarks/learn.py [--out FILE] [--width]      (--width: step 2 alone, with the constants that are there)
 
 1. Constants: many combinations drawn once (SEED) from the stated levels are scored by the mean over families of
    log(MARE + 1 %) at gap10; of each constant the level with the best mean score over all combinations is taken. (The
@@ -27,7 +27,7 @@ from sets import FAMILIES, SPLITS, Set
 from keel.laws import Row, Target
 from keel.laws.ensemble import build, coordinates, data_of, fit_whole, weigh
 from keel.laws.forecast import spread
-from keel.laws.learnt import FILE, Learnt
+from keel.laws.learnt import FILE, Learnt, learnt
 
 SEED, NUM_CHOICES = 4, 72
 RANGES: dict[str, tuple[float, ...]] = {
@@ -153,18 +153,22 @@ def mapped(pool: Any, work: Callable[[Any], Any], jobs: Sequence[Any], what: str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=FILE)
-    out = parser.parse_args().out
+    parser.add_argument("--width", action="store_true", help="learn the factor anew, keep the constants")
+    asked = parser.parse_args()
     every = frozenset(FAMILIES)
     subsets = {"all": every, **{family: every - {family} for family in FAMILIES}}
     found, tried = tasks([one for load in FAMILIES.values() for one in load()]), choices()
     far = [task for task in found if task.split == "gap10"]
     with Pool(2) as pool:
-        flat = mapped(pool, error, [(task, known) for known in tried for task in far], "constants")
-        scores = np.array(flat).reshape(len(tried), len(far))
-        best = {
-            name: best_levels(tried, [by_family(far, row, families) for row in scores])
-            for name, families in subsets.items()
-        }
+        if asked.width:
+            best = {name: learnt("" if name == "all" else name)._replace(widen=1.0) for name in subsets}
+        else:
+            flat = mapped(pool, error, [(task, known) for known in tried for task in far], "constants")
+            scores = np.array(flat).reshape(len(tried), len(far))
+            best = {
+                name: best_levels(tried, [by_family(far, row, families) for row in scores])
+                for name, families in subsets.items()
+            }
         used = list(dict.fromkeys(best.values()))
         left = mapped(pool, error, [(task, known) for known in used for task in far], "chosen")
         needed = mapped(pool, stretch, [(task, known) for known in used for task in found], "width")
@@ -177,7 +181,7 @@ def main() -> None:
         of = left[at * len(far) : (at + 1) * len(far)]
         unseen = "" if name == "all" else f", unseen {by_family(far, of, frozenset([name])):.3f}"
         print(name, values, f"score {by_family(far, of, families):.3f}{unseen}")
-    out.write_text(json.dumps({"made_by": "benchmarks/learn.py", "entries": entries}, indent=1) + "\n")
+    asked.out.write_text(json.dumps({"made_by": "benchmarks/learn.py", "entries": entries}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

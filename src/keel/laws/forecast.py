@@ -1,8 +1,9 @@
 """A forecast with an interval whose width is explained, or a refusal that names the run that would help.
 
-    log L ~ mixture over laws of posterior draws, plus N(0, rate^2 max(d, 1/2) + s^2)
+    log L ~ mixture over laws of posterior draws, plus t_nu (rate^2 max(d, 1/2) + s^2)^(1/2)
 
-with d = log(target FLOP / largest used) and s the scatter of single runs about the laws,
+with d = log(target FLOP / largest used), s the scatter of single runs about the laws and nu the number of back-tests
+behind the rate (a rate known from few is known badly: heavier tails),
 
 stretched about its median by `widen`, one factor learnt across public ladders (learnt.py). The three parts of the width
 are half-widths at the asked level that each cause would give alone: `parameter` (draws within laws), `law` (laws
@@ -161,7 +162,8 @@ def spread(ensemble: Ensemble, points: Floats, level: float) -> tuple[Floats, Fl
     ahead = np.log(points[:, 2] / max(row.flop for row in ensemble.rows))
     noise = backtest.grown(ensemble.rate, ahead)
     normal = NormalDist()
-    steps = np.array([normal.inv_cdf((i + 0.5) / NUM_NOISE) for i in range(NUM_NOISE)])
+    folds = len(ensemble.cut.masks)
+    steps = backtest.student(np.array([normal.inv_cdf((i + 0.5) / NUM_NOISE) for i in range(NUM_NOISE)]), folds)
     full = (clouds[..., None, :] + steps[:, None] * np.hypot(noise, ensemble.scatter)).reshape(-1, len(points))
     mass = np.repeat(ensemble.weights / (clouds.shape[1] * NUM_NOISE), clouds.shape[1] * NUM_NOISE)
     tail = (1.0 - level) / 2.0
@@ -173,7 +175,7 @@ def spread(ensemble: Ensemble, points: Floats, level: float) -> tuple[Floats, Fl
     between = np.sqrt((ensemble.weights[:, None] * (centre - mean) ** 2).sum(0))
     back = link_of(ensemble.unit).from_loss
     value, *ends = (back(np.exp(log)) for log in (middle, *ends))
-    reach = normal.inv_cdf(1.0 - tail) * ensemble.known.widen
+    reach = float(backtest.student(np.array(normal.inv_cdf(1.0 - tail)), folds)) * ensemble.known.widen
     parts = {
         name: np.abs(back(np.exp(middle + reach * sd)) - back(np.exp(middle - reach * sd))) / 2
         for name, sd in (("parameter", np.hypot(within, ensemble.scatter)), ("law", between), ("backtest", noise))

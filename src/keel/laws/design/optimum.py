@@ -31,7 +31,7 @@ from keel.laws.links import link_of
 
 NUM_SIZES = 241
 SPAN = (0.1, 1e5)  # sizes searched: from a tenth of the smallest run to far beyond the largest
-LEAST_WEIGHT = 0.05  # of laws that tell sizes apart
+LEAST_WEIGHT, HARDLY = 1e-6, 0.05  # of laws that tell sizes apart: below them no optimum; one with a warning
 SAME_LOSS = 0.002
 NUDGE = 0.05  # step of log N in the slope along equal FLOP
 CHERNOFF_SD = 0.513
@@ -39,10 +39,14 @@ WIDEST = 3.0  # of log N: a law without a bend has no optimum to speak of
 
 
 class Surface(NamedTuple):
-    """Log loss [s, m] at points [m, 4] for each of s draws, and the draws' mass [s] (sums to one)."""
+    """Log loss [s, m] at points [m, 4] for each of s draws, and the draws' mass [s] (sums to one).
+
+    `share`: the weight of the laws behind it, those that tell sizes apart.
+    """
 
     values: Callable[[Floats], Floats]
     mass: Floats
+    share: float = 1.0
 
     def with_mean(self, points: Floats) -> Floats:
         """[1 + s, m]: the mean over draws first, then each draw."""
@@ -113,7 +117,7 @@ def optimum(
 
 
 def surface_of(ensemble: Ensemble) -> Surface | None:
-    """The posterior draws of every law that tells sizes apart; None where those laws carry under 5 % of the weight."""
+    """The posterior draws of every law that tells sizes apart; None where those laws carry no weight."""
     used = [i for i, m in enumerate(ensemble.members) if "params" in m.law.coords and m.weight > 0]
     weights = np.array([ensemble.members[i].weight for i in used])
     if weights.sum() < LEAST_WEIGHT:
@@ -125,7 +129,7 @@ def surface_of(ensemble: Ensemble) -> Surface | None:
         clouds = ensemble.log_values(points, draws_too=True)
         return np.vstack([clouds[i] for i in used])
 
-    return Surface(values, mass / mass.sum())
+    return Surface(values, mass / mass.sum(), float(weights.sum()))
 
 
 def search(surface: Surface, budget: Budget, compute: float, sizes: Floats) -> Optimum:
@@ -206,7 +210,7 @@ def _described(surface: Surface, budget: Budget, compute: float, sizes: Floats, 
         "same_loss_params_low": float(good.min()), "same_loss_params_high": float(good.max()),
         "flop": float(rate[0] * tokens[0]), "unspent_flop": max(0.0, compute - spent),
         "flop_per_token": float(rate[0]), "flop_per_param_token": float(rate[0] / size[0]),
-        "valid": "the optimum lies at the edge of the sizes searched" if found.edge else "",
+        "valid": "; ".join(_doubts(surface, found)),
     }  # fmt: skip
     if budget.unique_tokens is not None:
         best |= {"unique_tokens": budget.unique_tokens, "epochs": max(1.0, float(tokens[0] / budget.unique_tokens))}
@@ -215,6 +219,16 @@ def _described(surface: Surface, budget: Budget, compute: float, sizes: Floats, 
     if budget.usd_per_flop is not None:
         best |= {"usd": spent * budget.usd_per_flop, "unspent_usd": best["unspent_flop"] * budget.usd_per_flop}
     return best | ({"if_all_spent": _all_spent(surface, budget, compute, sizes)} if found.bound[0] else {})
+
+
+def _doubts(surface: Surface, found: Optimum) -> list[str]:
+    """What limits the answer."""
+    doubts = ["the optimum lies at the edge of the sizes searched"] if found.edge else []
+    if surface.share < HARDLY:
+        doubts.append(
+            f"compute alone describes these runs (weight {1 - surface.share:.3f}): sizes are hardly told apart"
+        )
+    return doubts
 
 
 def _all_spent(surface: Surface, budget: Budget, compute: float, sizes: Floats) -> dict[str, float]:
