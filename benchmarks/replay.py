@@ -167,49 +167,44 @@ def pooled(curves: dict[str, dict[str, list[float]]], family: dict[str, str]) ->
     return found
 
 
-def measure(chosen: Sequence[Set], replicates: int) -> dict[str, Any]:
-    """Curves by set and order, mean over replicates; the mean FLOP of everything bought."""
-    jobs = [Job(one, order, i) for one in chosen for order in ORDERS for i in range(replicates)]
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
-    curves: dict[str, dict[str, Any]] = {one.name: {order: [] for order in ORDERS} for one in chosen}
-    flop: dict[str, list[float]] = {one.name: [] for one in chosen}
-    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
-        for job, (errors, total) in zip(jobs, pool.map(replay, jobs)):
-            curves[job.set.name][job.order].append(errors)
-            flop[job.set.name].append(total)
-            print(f"{job.set.name} {job.order} {job.replicate}", file=sys.stderr, flush=True)
-    means = {name: {o: np.mean(found, 0).tolist() for o, found in lines.items()} for name, lines in curves.items()}
-    return {
-        "shares": SHARES, "levels": LEVELS, "replicates": replicates, "curves": means, "each": curves,
-        "family": {one.name: one.family for one in chosen}, "flop": {k: float(np.mean(v)) for k, v in flop.items()},
-    }  # fmt: skip
+def measure(one: Set, replicates: int, pool: ProcessPoolExecutor) -> dict[str, Any]:
+    """A set's curves by order, mean over replicates, each replicate's, and the mean FLOP of everything bought."""
+    jobs = [Job(one, order, i) for order in ORDERS for i in range(replicates)]
+    each: dict[str, list[list[float]]] = {order: [] for order in ORDERS}
+    flop = []
+    for job, (errors, total) in zip(jobs, pool.map(replay, jobs)):
+        each[job.order].append(errors)
+        flop.append(total)
+    means = {order: np.mean(found, 0).tolist() for order, found in each.items()}
+    return {"family": one.family, "flop": float(np.mean(flop)), "curves": means, "each": each}
 
 
-def report(found: dict[str, Any]) -> str:
-    """The table by set, the pooled curve, and whether the target is met."""
-    lines = ["| set | error % with all | order | " + " | ".join(f"{s:.2f}" for s in SHARES) + " | "
-             + " | ".join(f"to {level} x" for level in LEVELS) + " | of cheapest |",
-             "|---|---|---|" + "---|" * (len(SHARES) + len(LEVELS) + 1)]  # fmt: skip
-    ratios: dict[str, dict[str, float]] = {order: {} for order in ORDERS}
-    for name, curves in found["curves"].items():
-        for order in ORDERS:
-            ratios[order][name] = ratio(curves, order)
-            cells = [f"{100 * e:.2f}" for e in curves[order]]
-            cells += [f"{reached(curves[order], level):.2f}" for level in LEVELS] + [f"{ratios[order][name]:.2f}"]
-            lines.append(f"| {name} | {100 * curves[order][-1]:.2f} | {order} | {' | '.join(cells)} |")
-    together = pooled(found["curves"], found["family"])
-    for order in ORDERS:
-        cells = [f"{e:.2f}" for e in together[order]]
-        cells += [f"{reached(together[order], level):.2f}" for level in LEVELS] + [f"{ratio(together, order):.2f}"]
-        lines.append(f"| pooled, error over error with all | 1 | {order} | {' | '.join(cells)} |")
+def line(name: str, curves: dict[str, list[float]], order: str, unit: float = 100.0) -> str:
+    """One row of the table: error at each share, the shares where levels are reached, keel's part of the cheapest's."""
+    cells = [f"{unit * e:.2f}" for e in curves[order]]
+    cells += [f"{reached(curves[order], level):.2f}" for level in LEVELS] + [f"{ratio(curves, order):.2f}"]
+    return f"| {name} | {order} | {' | '.join(cells)} |"
+
+
+def head() -> str:
+    """The table's head: error in % once a share of all FLOP is spent; the share that reaches each level."""
+    names = [*(f"{share:.2f}" for share in SHARES), *(f"to {level} x" for level in LEVELS), "/ cheapest"]
+    return f"| error %, at share of FLOP: | order | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}"
+
+
+def summary(found: dict[str, dict[str, Any]]) -> str:
+    """The pooled curve, and whether the target is met."""
+    curves, family = ({name: one[part] for name, one in found.items()} for part in ("curves", "family"))
+    together = pooled(curves, family)
+    lines = [line("pooled: error / error with all", together, order, 1.0) for order in ORDERS]
     for order in (ORDERS[0], ORDERS[2]):
-        each, family = ratios[order], found["family"]
+        each = {name: ratio(curves[name], order) for name in curves}
         by = [np.mean([math.log(each[n]) for n in each if family[n] == kind]) for kind in sorted(set(family.values()))]
-        lines += ["", f"{order} / cheapest, compute to the same error: median of {len(each)} sets "
-                  f"{np.median(list(each.values())):.2f}, mean of {len(by)} families {math.exp(np.mean(by)):.2f}, "
-                  f"pooled curve {ratio(together, order):.2f}; at most {TARGET} in "
-                  f"{sum(r <= TARGET for r in each.values())} sets"]  # fmt: skip
+        lines += [
+            f"\n{order} / cheapest, compute to the same error: median of {len(each)} sets "
+            f"{np.median(list(each.values())):.2f}, mean of {len(by)} families {math.exp(np.mean(by)):.2f}, pooled "
+            f"curve {ratio(together, order):.2f}; at most {TARGET} in {sum(r <= TARGET for r in each.values())} sets"
+        ]
     return "\n".join(lines)
 
 
@@ -222,13 +217,22 @@ def main() -> None:
     asked = parser.parse_args()
     if not SCALING.is_dir():
         sys.exit("published runs are not here: set KEEL_SCALING to their folder")
-    found = measure(sets(asked.only), asked.replicates)
-    print(report(found))
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
     asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "replay.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    found: dict[str, dict[str, Any]] = {}
+    print(head(), flush=True)
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+        for one in sets(asked.only):
+            found[one.name] = measure(one, asked.replicates, pool)
+            for order in ORDERS:
+                print(line(one.name, found[one.name]["curves"], order), flush=True)
+            tree = {"shares": SHARES, "levels": LEVELS, "replicates": asked.replicates, "sets": found}
+            (asked.out / "replay.json").write_text(json.dumps(tree, indent=1), encoding="utf-8")
+    print(summary(found))
     panels = {
-        name: {o: [(s * found["flop"][name], 100 * e) for s, e in zip(SHARES, curves[o])] for o in ORDERS}
-        for name, curves in found["curves"].items()
+        name: {o: [(s * one["flop"], 100 * e) for s, e in zip(SHARES, one["curves"][o])] for o in ORDERS}
+        for name, one in found.items()
     }
     forecast_plot.replay(panels, asked.out / "replay.svg")
 
