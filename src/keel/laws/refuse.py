@@ -59,7 +59,8 @@ def _too_few(rows: Sequence[Row], aim: Target, what: str) -> Refusal | None:
     sizes = _sizes(rows)
     if len(sizes) < LEAST_SIZES:
         seen = ", ".join(show_count(size) for size in sizes) or "none"
-        new = math.sqrt(sizes[-1] * aim.params) if sizes and aim.params > sizes[-1] * 1.2 else aim.params / 3
+        beyond = bool(sizes) and aim.params > sizes[-1] * 1.2
+        new = math.sqrt(sizes[-1] * aim.params) if beyond else (sizes[0] if sizes else aim.params) / 3
         return Refusal(
             what, f"{len(sizes)} sizes seen ({seen}); a law in size needs {LEAST_SIZES}",
             f"add a run of about {show_count(new)} params",

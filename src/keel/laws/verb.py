@@ -55,8 +55,9 @@ def fit_table(
     rows = [row for row in table.rows if row.id not in held]
     largest = max(rows or table.rows, key=lambda row: row.flop)
     refusal = refuse.refuse(rows, Target(largest.params, largest.tokens, largest.flop), table.unit)
-    if refusal is not None:
-        raise Refused(refusal)
+    if refusal is not None:  # in the words of what was asked
+        named = [Target(aim["params"], aim["tokens"]) for aim in at if "params" in aim]
+        raise Refused((refuse.refuse(rows, named[0], table.unit) if named else None) or refusal)
     used = thinned(rows)
     best, forecasts, refusals, ensemble, _ = targeted(used, table.unit, at, level, table.flop_from)
     if at and not forecasts:
