@@ -154,10 +154,10 @@ def main() -> None:
         sys.exit(f"THE BENCHMARK FAILS, a set informs its own test: {error}")
     text, scores, targets = report(found)
     print(text)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    forecast_plot.coverage(scores, asked.out / "coverage.svg")
     if asked.json:
         asked.json.write_text(json.dumps(plain(dump(found, scores, targets)), indent=1) + "\n", encoding="utf-8")
+    asked.out.mkdir(parents=True, exist_ok=True)
+    forecast_plot.coverage(scores, asked.out / "coverage.svg")
 
 
 if __name__ == "__main__":

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from forecast_score import Score, coverage_by_family, pooled
 from forecast_task import LEVEL, LEVELS
 
-from keel.report.canvas import altair, data, render, x_log, y_flat
+from keel.report.canvas import data, render, x_log, y_flat
 from keel.report.svg import standalone, themed
 from keel.report.theme import mark
 
 PANEL_PX, GAP_PX = 230, 34
 REPLAY_WIDTH_PX, REPLAY_HEIGHT_PX = 330, 220
 ENDS = (0.4, 1.0)
+NEAR_AXIS = 0.1
 # Of each strategy in order: colour role and dashes.
 STROKES = (("accent", []), ("warn", [6, 3]), ("dot", [2, 3]), ("muted", [9, 3, 2, 3]))
 SPLIT_SHOWN = "gap10"
@@ -33,19 +34,21 @@ class At(NamedTuple):
 
 def coverage(scores: Sequence[Score], path: Path) -> bool:
     """Share of held-out runs inside against the nominal level, a panel a method; False where there is none."""
-    shown = [one for one in scores if one.split == SPLIT_SHOWN and one.hits]
-    methods = list(dict.fromkeys(one.method for one in shown))
-    if not methods:
+    shown: dict[str, list[Score]] = {}
+    for one in scores:
+        if one.split == SPLIT_SHOWN and one.hits:
+            shown.setdefault(one.method, []).append(one)
+    if not shown:
         return False
-    alt = altair()
-    panels = [_panel(alt, method, [one for one in shown if one.method == method]) for method in methods]
-    chart = alt.concat(*panels, columns=3, spacing=GAP_PX)
-    desc = "; ".join(
-        f"{method}: {pooled([one for one in shown if one.method == method]):.2f} at {LEVEL:.0%}" for method in methods
-    )
+    at = "; ".join(f"{method}: {pooled(found):.2f} at {LEVEL:.0%}" for method, found in shown.items())
     title = "Share of held-out runs inside the interval, against its level"
-    _write(chart, "coverage", title, f"{desc}. Thin lines: families.", path)
+    _write(_coverage, shown, "coverage", title, f"{at}. Thin lines: families.", path)
     return True
+
+
+def _coverage(alt: Any, shown: Mapping[str, Sequence[Score]], *_: int) -> Any:
+    panels = [_panel(alt, method, found) for method, found in shown.items()]
+    return alt.concat(*panels, columns=3, spacing=GAP_PX)
 
 
 def _panel(alt: Any, method: str, scores: Sequence[Score]) -> Any:
@@ -67,21 +70,29 @@ def _panel(alt: Any, method: str, scores: Sequence[Score]) -> Any:
 
 
 def _worst(alt: Any, thin: Sequence[At], x: Any, y: Any) -> list[Any]:
-    """The name of the family worst covered at LEVEL, below its line."""
+    """The name of the family worst covered at LEVEL, below its line, or above where the axis is too near."""
     least = min((at for at in thin if at.level == LEVEL), key=lambda at: at.share)
-    text = data(alt, [least]).mark_text(align="right", baseline="top", dx=-4, dy=4, color=mark("muted"))
+    side = {"baseline": "bottom", "dy": -4} if least.share < NEAR_AXIS else {"baseline": "top", "dy": 4}
+    text = data(alt, [least]).mark_text(align="right", dx=-4, color=mark("muted"), **side)
     return [text.encode(x=x, y=y, text="line:N")]
 
 
 def replay(panels: Mapping[str, Lines], path: Path, title: str = REPLAY_TITLE) -> None:
     """Error in % against cumulative FLOP: a panel a set, a line a strategy [(flop, error)], the first in the accent."""
-    alt = altair()
-    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    names = _strategies(panels)
     if len(names) > len(STROKES):
         raise ValueError(f"{len(names)} strategies, but {len(STROKES)} kinds of line")
+    _write(_replay, panels, "replay", title, f"Sets: {', '.join(panels)}. Strategies: {', '.join(names)}.", path)
+
+
+def _strategies(panels: Mapping[str, Lines]) -> list[str]:
+    return list(dict.fromkeys(name for lines in panels.values() for name in lines))
+
+
+def _replay(alt: Any, panels: Mapping[str, Lines], *_: int) -> Any:
+    names = _strategies(panels)
     drawn = [_replay_panel(alt, name, lines, names, first=not i) for i, (name, lines) in enumerate(panels.items())]
-    chart = alt.concat(*drawn, columns=2, spacing=GAP_PX)
-    _write(chart, "replay", title, f"Sets: {', '.join(panels)}. Strategies: {', '.join(names)}.", path)
+    return alt.concat(*drawn, columns=2, spacing=GAP_PX)
 
 
 def _replay_panel(alt: Any, name: str, lines: Lines, names: Sequence[str], first: bool) -> Any:
@@ -114,6 +125,6 @@ def _names(alt: Any, names: Sequence[str]) -> list[Any]:
     return layers
 
 
-def _write(chart: Any, name: str, title: str, desc: str, path: Path) -> None:
-    root = themed(render(chart, 0, 0), name, title, desc)
+def _write(make: Callable[..., Any], shown: Any, name: str, title: str, desc: str, path: Path) -> None:
+    root = themed(render(make, shown, 0, 0), name, title, desc)
     path.write_bytes(standalone(root).encode("ascii", "xmlcharrefreplace"))

@@ -145,3 +145,22 @@ def test_targets_say_a_miss():
     assert found["fit and forecast with interval, 100 rows"] is False
     assert found["cost from 100 to 1000 rows"] is False
     assert "NOT MET" in target_table(targets([score(task, wrong)], {}, peers=False))
+
+
+def test_plots_say_what_they_show(tmp_path):
+    import forecast_plot
+    from forecast_score import score
+    from forecast_task import LEVELS, Guess
+
+    task = made_task(num_held=2)
+    losses = [run.value for run in task.held]
+    low = {level: tuple(loss * (1 - level / 50) for loss in losses) for level in LEVELS}
+    high = {level: (losses[0] * 1.02, losses[1] * 0.999) for level in LEVELS}
+    one = score(task, Guess("keel", value=tuple(losses), low=low, high=high))
+    assert forecast_plot.coverage([one], tmp_path / "coverage.svg")
+    drawn = (tmp_path / "coverage.svg").read_text()
+    assert "keel: 0.50 at 90%" in drawn
+    assert "keel, 2 runs" in drawn
+    assert not forecast_plot.coverage([score(task, Guess("nearest", value=tuple(losses)))], tmp_path / "none.svg")
+    forecast_plot.replay({"made": {"keel": [(1e18, 9.0), (1e19, 2.0)], "random": [(1e18, 9.0)]}}, tmp_path / "r.svg")
+    assert "Strategies: keel, random." in (tmp_path / "r.svg").read_text()
