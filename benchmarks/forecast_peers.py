@@ -20,6 +20,7 @@ from typing import Any
 
 from forecast_task import LEVELS, Guess, Task
 
+from keel.files import write_bytes
 from keel.laws import Row
 
 HERE = Path(__file__).parent
@@ -118,7 +119,7 @@ def _work(python: Path, wanted: Sequence[tuple[Job, Path]], say: Callable[[str],
                 break
             child = child if child is not None and child.poll() is None else _start(python)
             reply = _ask(child, job)
-            place.write_text(reply)
+            write_bytes(place, reply.encode())
             said = json.loads(reply)
             say(f"  {job['peer']}, {len(job['rows'])} rows: {said['status']} {said['message']} {said['cpu_s']:.1f} s")
         if child is not None:
