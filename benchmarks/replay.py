@@ -15,8 +15,9 @@ e(s) is the mean absolute log error of the held-out runs, over replicates too, o
 forecast is `keel fit`'s own, fitted for its target (targets within an e-fold of tokens per param share a fit), with
 nothing learnt from the set's family. An order reaches a level where e(s) falls to level x e(1) and stays there to the
 end; what counts is the geometric mean over LEVELS of keel's share over the cheapest-first order's.
-`pooled` averages log e(s) / e(1) over the sets of a family, then over families, and is judged alike. This text was
-written before the numbers were seen; all sets that were run are shown.
+`pooled` averages log e(s) / e(1) over the sets of a family, then over families, and is judged alike.
+The statistic was fixed before the numbers were seen, and all sets that were run are shown; one constant, next_run's
+OVERHEAD, was then chosen among three values on these sets together (docs/lab-notebook.md).
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ Observing a candidate's log loss y changes what is believed of the target's log 
 The last line reads the back-test's extrapolation error as a random walk in log compute, whose variance is the rate^2 u
 of a forecast: a run on the way to the target takes its part of the way. Var_l y also holds the run's own noise, larger
 for runs that say little about the target (relevance.py). The expected variance after the run is Var t - Var E[t | y].
-A run is charged at least a tenth of all FLOP spent so far: the cheapest runs would win by gain per FLOP however little
-they change, and setting up, waiting for and reading a run is not free.
+A run is charged at least three tenths of the FLOP spent so far: else the cheapest runs win by gain per FLOP, however
+little they change, and setting up, waiting for and reading a run is not free.
 
 Reference: Chaloner & Verdinelli 1995, Statist. Sci. 10:273 (Bayesian design); Box & Hill 1967, Technometrics 9:57
 (designs that tell laws apart).
@@ -37,7 +37,7 @@ from keel.units import show_count
 NUM_NODES = 9  # Gauss-Hermite nodes of each law's predictive
 LEAST_WEIGHT = 1e-4  # of a law that is integrated over
 SAME = 0.03  # params and tokens within 3 % are the same run
-OVERHEAD = 0.1  # of the FLOP spent so far: the least that a run is charged
+OVERHEAD = 0.3  # of the FLOP spent so far: the least that a run is charged
 MOST_SHARE = 0.1  # of the target's FLOP that a proposed run may cost
 NUM_SIZES, NUM_RATIOS = 12, 9
 
