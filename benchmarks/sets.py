@@ -99,12 +99,17 @@ def datablations() -> list[Set]:
 
 
 def pythia() -> list[Set]:
+    """Checkpoints of eight sizes on the Pile, and on its deduplicated text; early checkpoints are transient."""
     found = [r for r in records(SCALING / "pythia/zero_shot_evals.csv") if float(r["step"]) >= 13000]
 
     def loss(r: dict[str, Any]) -> float:
         return math.log(float(r["lambada_openai:ppl"]))
 
-    return [Set("pythia lambada", "pythia", rows_of(found, "N_total", "D", loss))]
+    return [
+        Set(f"pythia {name}", "pythia", rows_of((r for r in found if ("deduped" in r["model"]) == deduped), "N_nonemb",
+                                                "D", loss))
+        for name, deduped in (("plain", False), ("deduplicated", True))
+    ]  # fmt: skip
 
 
 def opt() -> list[Set]:

@@ -161,7 +161,7 @@ class Law:
         wrong = [f"{name} is missing" for name in self.coords if name not in where]
         wrong += [f"{name} is not one of them" for name in where if name not in self.coords]
         point: dict[str, Floats] = {}
-        for name in set(self.coords) & set(where):
+        for name in [name for name in self.coords if name in where]:
             try:
                 point[name] = np.asarray(where[name], dtype=float)
             except (TypeError, ValueError):
