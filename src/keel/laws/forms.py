@@ -25,6 +25,20 @@ def _col(theta: Floats, at: int) -> Floats:
     return theta[:, at : at + 1]
 
 
+def _log_sum(one: Floats, other: Floats) -> tuple[Floats, Floats, Floats]:
+    """log (e^one + e^other), and the share of each; one exponential, where logaddexp and two shares need four."""
+    gap = one - other
+    lesser = np.exp(-np.abs(gap))
+    whole = 1.0 + lesser
+    share = np.where(gap > 0, 1.0, lesser) / whole
+    return np.maximum(one, other) + np.log(whole), share, 1.0 - share
+
+
+def _slopes(*parts: Floats) -> Floats:
+    """Derivatives [b, n, p] from one [b, n] for each constant, written one after the other: strided writes are slow."""
+    return np.moveaxis(np.stack(parts), 0, -1)
+
+
 def _reducible(
     theta: Floats, x: Floats, at: tuple[int, int, int, int], shape: Floats
 ) -> tuple[Floats, tuple[Floats, Floats, Floats, Floats, Floats]]:
@@ -32,57 +46,50 @@ def _reducible(
     k = np.exp(shape)
     slope_n, slope_d = np.exp(_col(theta, at[1])) * x[..., N_AT], np.exp(_col(theta, at[3])) * x[..., D_AT]
     term_n, term_d = (_col(theta, at[0]) - slope_n) / k, (_col(theta, at[2]) - slope_d) / k
-    total = np.logaddexp(term_n, term_d)
-    share_n, share_d = np.exp(term_n - total), np.exp(term_d - total)
+    total, share_n, share_d = _log_sum(term_n, term_d)
     by_shape = k * (total - share_n * term_n - share_d * term_d)
     return k * total, (share_n, -slope_n * share_n, share_d, -slope_d * share_d, by_shape)
-
-
-def _with_floor(log_floor: Floats, log_rest: Floats) -> tuple[Floats, Floats, Floats]:
-    """log (E + R), and the share of each."""
-    y = np.logaddexp(log_floor, log_rest)
-    return y, np.exp(log_floor - y), np.exp(log_rest - y)
 
 
 def coupled(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
     """E + ((A N^-a)^(1/k) + (B D^-b)^(1/k))^k; theta = log E, A, a, B, b, k."""
     rest, by = _reducible(theta, x, (1, 2, 3, 4), _col(theta, 5))
-    y, floor, share = _with_floor(_col(theta, 0), rest)
-    return y, np.stack([floor, *(share * d for d in by)], -1)
+    y, floor, share = _log_sum(_col(theta, 0), rest)
+    return y, _slopes(floor, *(share * d for d in by))
 
 
 def additive(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
     """E + A N^-a + B D^-b; theta = log E, A, a, B, b."""
     rest, by = _reducible(theta, x, (1, 2, 3, 4), np.zeros((len(theta), 1)))
-    y, floor, share = _with_floor(_col(theta, 0), rest)
-    return y, np.stack([floor, *(share * d for d in by[:4])], -1)
+    y, floor, share = _log_sum(_col(theta, 0), rest)
+    return y, _slopes(floor, *(share * d for d in by[:4]))
 
 
 def tied(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
     """E + A N^-a + B D^-a; theta = log E, A, a, B."""
     rest, by = _reducible(theta, x, (1, 2, 3, 2), np.zeros((len(theta), 1)))
-    y, floor, share = _with_floor(_col(theta, 0), rest)
-    return y, np.stack([floor, share * by[0], share * (by[1] + by[3]), share * by[2]], -1)
+    y, floor, share = _log_sum(_col(theta, 0), rest)
+    return y, _slopes(floor, share * by[0], share * (by[1] + by[3]), share * by[2])
 
 
 def coupled_tied(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
     """E + ((A N^-a)^(1/k) + (B D^-a)^(1/k))^k; theta = log E, A, a, B, k."""
     rest, by = _reducible(theta, x, (1, 2, 3, 2), _col(theta, 4))
-    y, floor, share = _with_floor(_col(theta, 0), rest)
-    return y, np.stack([floor, share * by[0], share * (by[1] + by[3]), share * by[2], share * by[4]], -1)
+    y, floor, share = _log_sum(_col(theta, 0), rest)
+    return y, _slopes(floor, share * by[0], share * (by[1] + by[3]), share * by[2], share * by[4])
 
 
 def floorless(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
     """((A N^-a)^(1/k) + (B D^-b)^(1/k))^k; theta = log A, a, B, b, k."""
     rest, by = _reducible(theta, x, (0, 1, 2, 3), _col(theta, 4))
-    return rest, np.stack(by, -1)
+    return rest, _slopes(*by)
 
 
 def compute(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
     """E + A C^-g; theta = log E, A, g."""
     slope = np.exp(_col(theta, 2)) * x[..., C_AT]
-    y, floor, share = _with_floor(_col(theta, 0), _col(theta, 1) - slope)
-    return y, np.stack([floor, share, -share * slope], -1)
+    y, floor, share = _log_sum(_col(theta, 0), _col(theta, 1) - slope)
+    return y, _slopes(floor, share, -share * slope)
 
 
 # Priors, set once for all tables (docs/decisions/0002): normal on the log of each constant. A floor's prior depends
