@@ -28,6 +28,7 @@ STEPS, SETTLED = 60, 1e-5
 NUM_STARTS, NUM_WARM, THIN = 8, 3, 160
 NUM_DRAWS, PROPOSAL_NU = 256, 6.0
 MOST_PROPOSALS, LEAST_PROPOSALS, PROPOSAL_CELLS = 2048, 512, 200_000  # cells: proposals x rows
+BLOCK_CELLS = 2048  # larger temporaries leave the cache and are given back to the system each time
 
 
 class Fits(NamedTuple):
@@ -165,8 +166,13 @@ def draws(
     stretch = np.exp(spread * shift)
     root = np.linalg.cholesky(np.linalg.inv(found.hessian[0]))
     cloud = found.theta[0] + stretch[:, None] * (step @ root.T)
-    residual = (y - law.curve(cloud, x)[0]) / noise
-    fall = objective(residual, np.ones((1, len(y))), scale, cloud, mean, sd) - found.objective[0]
+    parts, all_runs = min(count, math.ceil(count * len(y) / BLOCK_CELLS)), np.ones((1, len(y)))
+    fall = np.concatenate(
+        [
+            objective((y - law.curve(theta, x)[0]) / noise, all_runs, log_s, theta, mean, sd) - found.objective[0]
+            for theta, log_s in zip(np.array_split(cloud, parts), np.array_split(scale, parts))
+        ]
+    )
     tail = 0.5 * (PROPOSAL_NU + dim) * np.log1p((step**2).sum(1) / PROPOSAL_NU)
     log_weight = tail + 0.5 * shift**2 + dim * np.log(stretch) - fall
     weight = np.exp(log_weight - log_weight.max())
