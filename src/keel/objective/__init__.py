@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from keel.errors import StudyError, nearest
 
 if TYPE_CHECKING:
+    from keel.corpus.vocabulary import Vocabulary
     from keel.objective.base import Objective
 
 OBJECTIVES: Mapping[str, str] = {"clm": "keel.objective.clm:CLM"}
 
 
-def load(name: str, options: Mapping[str, Any] | None = None) -> Objective:
+def load(name: str, options: Mapping[str, Any] | None = None, vocabulary: Vocabulary | None = None) -> Objective:
     """The objective called `name`, or the user's own as "module:Name"."""
     path = OBJECTIVES.get(name, name)
     module, sign, attribute = path.partition(":")
@@ -26,5 +27,5 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Objective:
         raise StudyError(
             f"loss '{name}' cannot be loaded", why=str(error), fix="use a built-in name, or module:Name on the path"
         ) from error
-    objective: Objective = kind(options)
+    objective: Objective = kind(options, vocabulary)
     return objective

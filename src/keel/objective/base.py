@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from keel.corpus.vocabulary import Vocabulary
 from keel.model.shapes import Size
 from keel.objective.facts import Facts
 
 Sums = dict[str, Tensor]
 Stats = dict[str, Tensor]
 Carry = dict[str, Tensor]
+Features = dict[str, Tensor]
 Example = Mapping[str, np.ndarray]
 
 
@@ -32,6 +34,23 @@ class Scratch:
 
 
 @dataclass(frozen=True)
+class Released:
+    """Start from a folder as the library's `from_pretrained` reads it; `sha256` of its weights is part of identity."""
+
+    folder: str
+    sha256: str
+    kind: Literal["released"] = "released"
+
+
+@dataclass(frozen=True)
+class FromRun:
+    """Start from the exported weights of an earlier run; what is missing there is made fresh, and said."""
+
+    run: str
+    kind: Literal["run"] = "run"
+
+
+@dataclass(frozen=True)
 class Branch:
     """Start from a step of another run, keeping optimiser state and data position."""
 
@@ -40,25 +59,37 @@ class Branch:
     kind: Literal["branch"] = "branch"
 
 
-Start = Scratch | Branch
+Start = Scratch | Released | FromRun | Branch
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One module of an objective: what it is, how big, where it starts, and what is done to it."""
+    """One module of an objective: what it is, how big, where it starts, and what is done to it.
+
+    `thaw_step` > 0: its weights do not move before that step. An "ema" part follows the part `ema_of`. Parts of one
+    `optimiser` name share its state and its clipping. `cache`: outputs of a frozen part are kept, keyed by its weights.
+    """
 
     family: str
     size: Size
     start: Start
-    role: Literal["train"] = "train"
+    role: Literal["train", "frozen", "ema"] = "train"
+    ema_of: str | None = None
+    thaw_step: int = 0
     optimiser: str = "main"
+    cache: bool = False
 
 
 class Sample(NamedTuple):
-    """One unit of data with its place in the corpus; for text a packed window of tokens."""
+    """One unit of data with its place in the corpus: a packed window, a document, or two texts that belong together.
+
+    `second` is the other text of a pair; `languages` names those of the two, where they are known.
+    """
 
     id: int
     tokens: np.ndarray
+    second: np.ndarray | None = None
+    languages: tuple[str, ...] = ()
 
 
 class Key(NamedTuple):
@@ -79,12 +110,23 @@ class Batch:
 
 
 class Objective(ABC):
-    """A loss as data -> sums; see the module's page in docs/design.md."""
+    """A loss as data -> sums; see the module's page in docs/design.md.
+
+    `coupled`: terms that need the features of all samples of a step; `losses` then gives features, `batch_losses` the
+    terms.
+    """
 
     facts: ClassVar[Facts]
+    coupled: ClassVar[bool] = False
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        self.options = dict(options or {})
+    def __init__(self, options: Mapping[str, Any] | None = None, vocabulary: Vocabulary | None = None) -> None:
+        self.options, self._vocabulary = dict(options or {}), vocabulary
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the tokenizer's ids mean; an objective that never asks works on ids alone."""
+        assert self._vocabulary is not None, f"{type(self).__name__} was made without a vocabulary"
+        return self._vocabulary
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """The modules this loss trains; one model unless said otherwise."""
@@ -96,22 +138,32 @@ class Objective(ABC):
 
     @abstractmethod
     def collate(self, examples: Sequence[Example], ids: Sequence[int]) -> Batch:
-        """Examples of equal shape as one micro-batch, with the count of each term."""
+        """Examples as one micro-batch, with the count of each term."""
 
     @abstractmethod
-    def losses(self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key) -> tuple[Sums, Stats]:
-        """The sum of each term over the micro-batch, and anything worth logging."""
+    def losses(
+        self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key
+    ) -> tuple[Sums, Features | None, Stats]:
+        """The sum of each term over the micro-batch, features of coupled terms, and anything worth logging as sums."""
+
+    def batch_losses(self, parts: Mapping[str, nn.Module], everyone: Features, mine: slice) -> Sums:
+        """The sum of each coupled term over the rows `mine` of all features of the step."""
+        return {}
 
     def weights(self, step: int) -> Mapping[str, float]:
         """The weight of each term at a step; 1 for terms that are not named."""
         return {}
+
+    def momentum(self, step: int) -> float:
+        """What an "ema" part keeps of itself at a step: ema <- m ema + (1 - m) source."""
+        return 0.996
 
     def init_carry(self, parts: Mapping[str, nn.Module]) -> Carry:
         """State beside the weights; checkpointed."""
         return {}
 
     def after_step(self, parts: Mapping[str, nn.Module], carry: Carry, stats: Stats, step: int) -> Carry:
-        """The state after an optimiser step."""
+        """The state after an optimiser step; `stats` are sums over ranks and accumulation."""
         return carry
 
 

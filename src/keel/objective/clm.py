@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from keel.model.head import nll_sum
-from keel.objective.base import Batch, Carry, Example, Key, Objective, Sample, Stats, Sums, stack
+from keel.objective.base import Batch, Carry, Example, Features, Key, Objective, Sample, Stats, Sums, stack
 from keel.objective.facts import FACTS, Facts
 
 
@@ -33,8 +33,10 @@ class CLM(Objective):
         inputs, targets = stack(examples, "inputs"), stack(examples, "targets")
         return Batch({"inputs": inputs, "targets": targets}, {"clm": targets.numel()}, tuple(ids))
 
-    def losses(self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key) -> tuple[Sums, Stats]:
+    def losses(
+        self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key
+    ) -> tuple[Sums, Features | None, Stats]:
         """Sum of next-token losses."""
         model: Any = parts["model"]
         hidden = model(batch.tensors["inputs"])
-        return {"clm": nll_sum(hidden, model.head_weight, batch.tensors["targets"], model.head_precision)}, {}
+        return {"clm": nll_sum(hidden, model.head_weight, batch.tensors["targets"], model.head_precision)}, None, {}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from keel.errors import StudyError
 from keel.files import place_error, read_json, sha256_file, write_bytes, write_json
 
-SCHEMA = "keel.checkpoint/1"
+SCHEMA = "keel.checkpoint/2"
 FILES = ("parts.safetensors", "optimiser.safetensors", "carry.safetensors")
 
 

@@ -1,14 +1,29 @@
-"""One optimiser step's gradient: sums from the objective, divided once by counts over ranks and accumulation."""
+"""One optimiser step's gradient: sums from the objective, divided once by counts over ranks and accumulation.
+
+    g = sum_t (w_t / C_t) dS_t / dtheta,    C_t = count of term t over all micro-batches and ranks
+
+Coupled terms (features of all samples of a step: contrastive losses) take two passes: features without a graph, their
+gradient from `batch_losses`, then each micro-batch again with that gradient pulled through it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
-from keel.objective.base import Batch, Carry, Key, Objective, Stats
+from keel.objective.base import Batch, Carry, Features, Key, Objective, Stats, Sums
+
+
+class Step(NamedTuple):
+    """Each term's unweighted mean, sums worth logging, and (where asked for) the norm of each term's own gradient."""
+
+    terms: dict[str, float]
+    stats: Stats
+    norms: dict[str, float]
 
 
 def ranks() -> tuple[int, int]:
@@ -17,30 +32,135 @@ def ranks() -> tuple[int, int]:
 
 
 def accumulate(
-    objective: Objective, parts: Mapping[str, nn.Module], batches: Sequence[Batch], carry: Carry, seed: int, step: int
-) -> tuple[dict[str, float], Stats]:
-    """Fill `.grad` with the gradient of sum_terms w_t S_t / C_t; return each term's unweighted mean, and stats.
+    objective: Objective, parts: Mapping[str, nn.Module], batches: Sequence[Batch], carry: Carry, seed: int, step: int,
+    *, norms: bool = False,
+) -> Step:  # fmt: skip
+    """Fill `.grad` with the gradient of sum_terms w_t S_t / C_t.
 
-    C_t is the count over all micro-batches and ranks, known before the first backward pass, so the split into
-    micro-batches and ranks does not change the gradient.
+    C_t is known before the first backward pass, so the split into micro-batches and ranks does not change the
+    gradient. With `norms` each term is differentiated apart: the same gradient, up to the order of its sum.
 
     Raises:
         ZeroDivisionError: a term without a single counted target in the whole step.
     """
-    counts = _all_counts(batches)
-    weights = objective.weights(step)
-    sums = dict.fromkeys(counts, 0.0)
+    counts, weights = _all_counts(batches), objective.weights(step)
+    keys = [Key(seed, step, batch.ids) for batch in batches]
+    sums: dict[str, float] = dict.fromkeys(counts, 0.0)
     stats: Stats = {}
-    for batch in batches:
-        terms, seen = objective.losses(parts, batch, carry, Key(seed, step, batch.ids))
-        loss = sum((weights.get(name, 1.0) / counts[name]) * term for name, term in terms.items())
-        assert isinstance(loss, torch.Tensor), "an objective without a term"
-        loss.backward()  # type: ignore[no-untyped-call]
+    grads = _Gradients(parts, weights, counts, apart=norms)
+    pulls: Sequence[Features | None] = [None] * len(batches)
+    if objective.coupled:
+        pulls = _couple(objective, parts, batches, carry, keys, grads, sums)
+    for batch, key, pull in zip(batches, keys, pulls):
+        terms, features, seen = objective.losses(parts, batch, carry, key)
+        grads.add(terms, None if pull is None or features is None else (features, pull))
         for name, term in terms.items():
             sums[name] += float(term.detach())
         stats = {name: stats[name] + value if name in stats else value for name, value in seen.items()}
-    _reduce_gradients(parts)
-    return {name: total / counts[name] for name, total in _all_sums(sums).items()}, stats
+    found = grads.finish()
+    return Step({name: total / counts[name] for name, total in _all_sums(sums).items()}, _all_stats(stats), found)
+
+
+class _Gradients:
+    """Gradients of a step's terms: into `.grad` at once, or each term `apart` first, so that its norm is known."""
+
+    def __init__(
+        self, parts: Mapping[str, nn.Module], weights: Mapping[str, float], counts: Mapping[str, int], apart: bool
+    ) -> None:
+        self.params = [weight for part in parts.values() for weight in part.parameters() if weight.requires_grad]
+        self.weights, self.counts = weights, counts
+        self.apart: dict[str, list[Tensor | None]] | None = {} if apart else None
+
+    def add(self, terms: Sums, pulled: tuple[Features, Features] | None = None) -> None:
+        """Add a micro-batch's sums, and the gradient that coupled terms have by its features."""
+        loss = {name: term / self.counts[name] for name, term in terms.items()}
+        if pulled is not None:
+            features, pull = pulled
+            loss[COUPLED] = torch.stack([(features[name] * pull[name]).sum() for name in features]).sum()
+        assert loss, "an objective without a term"
+        if self.apart is None:
+            total = torch.stack([self._weight(name) * value for name, value in loss.items()]).sum()
+            total.backward()  # type: ignore[no-untyped-call]
+            return
+        for name, value in loss.items():
+            if value.requires_grad:
+                self._add(name, torch.autograd.grad(value, self.params, retain_graph=True, allow_unused=True))
+
+    def couple(self, terms: Sums, everyone: Features) -> Features:
+        """Gradient of the coupled terms by all features; what they have by weights (a temperature) is added here."""
+        loss = torch.stack([self._weight(name) / self.counts[name] * term for name, term in terms.items()]).sum()
+        found = torch.autograd.grad(loss, [*everyone.values(), *self.params], allow_unused=True)
+        by_weights = found[len(everyone) :]
+        if self.apart is not None:
+            self._add(COUPLED, by_weights)
+        else:
+            for weight, grad in zip(self.params, by_weights):
+                if grad is not None:
+                    weight.grad = grad if weight.grad is None else weight.grad + grad
+        return {
+            name: torch.zeros_like(of) if grad is None else grad for (name, of), grad in zip(everyone.items(), found)
+        }
+
+    def _weight(self, name: str) -> float:
+        return 1.0 if name == COUPLED else self.weights.get(name, 1.0)
+
+    def _add(self, name: str, found: Sequence[Tensor | None]) -> None:
+        assert self.apart is not None
+        dense = [grad.to_dense() if grad is not None and grad.is_sparse else grad for grad in found]
+        held = self.apart.setdefault(name, [None] * len(dense))
+        self.apart[name] = [a if b is None else b if a is None else a + b for a, b in zip(held, dense)]
+
+    def finish(self) -> dict[str, float]:
+        """Sum over ranks; the norm of each term's gradient where they were kept apart."""
+        if self.apart is None:
+            _reduce([weight.grad for weight in self.params if weight.grad is not None])
+            return {}
+        norms = {}
+        for name in sorted(self.apart):
+            _reduce([grad for grad in self.apart[name] if grad is not None])
+            norms[name] = float(torch.stack([g.norm() for g in self.apart[name] if g is not None]).norm())
+            for weight, grad in zip(self.params, self.apart[name]):
+                if grad is not None:
+                    share = self._weight(name) * grad
+                    weight.grad = share if weight.grad is None else weight.grad + share
+        return norms
+
+
+COUPLED = "coupled"
+
+
+def _couple(
+    objective: Objective, parts: Mapping[str, nn.Module], batches: Sequence[Batch], carry: Carry, keys: Sequence[Key],
+    grads: _Gradients, sums: dict[str, float],
+) -> Sequence[Features | None]:  # fmt: skip
+    """The gradient of the coupled terms by each micro-batch's features; their sums are added to `sums`."""
+    with torch.no_grad():
+        given = [objective.losses(parts, batch, carry, key)[1] for batch, key in zip(batches, keys)]
+    assert all(given), "a coupled objective gave no features"
+    local = [features for features in given if features is not None]
+    rank, number = ranks()
+    sizes = [len(next(iter(features.values()))) for features in local]
+    mine = slice(rank * sum(sizes), (rank + 1) * sum(sizes))
+    everyone: Features = {}
+    for name in local[0]:
+        whole = torch.cat([features[name] for features in local])
+        gathered = [torch.empty_like(whole) for _ in range(number)]
+        if number > 1:
+            dist.all_gather(gathered, whole)
+        else:
+            gathered = [whole]
+        everyone[name] = torch.cat(gathered).requires_grad_()
+    terms = objective.batch_losses(parts, everyone, mine)
+    by_feature = grads.couple(terms, everyone)
+    for name, term in terms.items():
+        sums[name] += float(term.detach())
+    if number > 1:
+        for name in sorted(by_feature):
+            dist.all_reduce(by_feature[name])
+    starts = [mine.start + sum(sizes[:at]) for at in range(len(sizes))]
+    return [
+        {name: grad[start : start + size] for name, grad in by_feature.items()} for start, size in zip(starts, sizes)
+    ]
 
 
 def _all_counts(batches: Sequence[Batch]) -> dict[str, int]:
@@ -61,11 +181,17 @@ def _all_sums(values: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(names, total.tolist()))
 
 
-def _reduce_gradients(parts: Mapping[str, nn.Module]) -> None:
+def _all_stats(stats: Stats) -> Stats:
+    if ranks()[1] > 1:
+        for name in sorted(stats):
+            dist.all_reduce(stats[name])
+    return stats
+
+
+def _reduce(grads: Sequence[Tensor]) -> None:
     """Sum gradients over ranks in one flat message: they are shares of one sum, so they add."""
-    if ranks()[1] == 1:
+    if ranks()[1] == 1 or not grads:
         return
-    grads = [weight.grad for part in parts.values() for weight in part.parameters() if weight.grad is not None]
     flat = torch.cat([grad.reshape(-1) for grad in grads])
     dist.all_reduce(flat)
     for grad, piece in zip(grads, flat.split([grad.numel() for grad in grads])):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,26 @@ class Meter:
         self.last_s = time.monotonic()
         self.last_tokens: int | None = None
 
-    def line(self, step: int, tokens: int, loss: float, lr: float, grad_norm: float) -> dict[str, Any]:
-        """Write one line; rates are over the time since the line before."""
+    def line(
+        self, step: int, tokens: int, loss: float, lr: float, grad_norm: float, terms: Mapping[str, float],
+        norms: Mapping[str, float],
+    ) -> dict[str, Any]:  # fmt: skip
+        """Write one line; rates are over the time since the line before. A loss of many terms shows each of them.
+
+        `loss` is the weighted sum, a mean over the interval; terms (unweighted) and their norms are the last step's.
+        """
         now = time.monotonic()
         rate = (tokens - self.last_tokens) / (now - self.last_s) if self.last_tokens is not None else None
         self.last_s, self.last_tokens = now, tokens
         flop_per_s = rate * self.flop_per_token if rate else None
         mfu = flop_per_s / self.peak_flop_per_s if flop_per_s and self.peak_flop_per_s else None
-        values = {
+        values: dict[str, Any] = {
             "step": step, "tokens": tokens, "loss": loss, "lr": lr, "grad_norm": grad_norm, "tokens_per_s": rate,
             "flop_per_s": flop_per_s, "mfu": mfu,
             "time": time.time(),
         }  # fmt: skip
+        if len(terms) > 1:
+            values |= {"terms": dict(terms), "grad_norms": dict(norms)}
         try:
             self.file.write(json.dumps(values).encode() + b"\n")
             self.file.flush()

@@ -1,4 +1,8 @@
-"""AdamW with one learning rate for matrices and one for the table; vectors and the table are not decayed."""
+"""AdamW, one for each optimiser that parts name: a rate for matrices, one for tables; vectors and tables do not decay.
+
+State is named by optimiser and by the parameter's place in it. A frozen weight has no gradient, so it neither moves nor
+decays, and its moments begin when it thaws.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,50 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from keel.objective.base import Part
 from keel.plan.spec import Spec
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+Optimisers = Mapping[str, torch.optim.AdamW]
 
 
-def build(parts: Mapping[str, nn.Module], spec: Spec) -> torch.optim.AdamW:
-    """Groups: matrices (lr_hidden, decayed), the table (lr_embedding), vectors (lr_hidden)."""
-    named = [(name, weight) for part in parts.values() for name, weight in part.named_parameters()]
-    table = [weight for name, weight in named if "embed" in name]
-    matrices = [weight for name, weight in named if "embed" not in name and weight.dim() > 1]
-    vectors = [weight for name, weight in named if "embed" not in name and weight.dim() <= 1]
+def build(modules: Mapping[str, nn.Module], parts: Mapping[str, Part], spec: Spec) -> Optimisers:
+    """An AdamW for each optimiser named by a part that trains, now or after its thaw."""
+    of: dict[str, list[nn.Module]] = {}
+    for name, part in parts.items():
+        if part.role == "train":
+            of.setdefault(part.optimiser, []).append(modules[name])
+    return {name: _adam(members, spec) for name, members in of.items()}
+
+
+def _adam(modules: list[nn.Module], spec: Spec) -> torch.optim.AdamW:
+    """Groups: matrices (lr_hidden, decayed), tables (lr_embedding), vectors (lr_hidden)."""
+    named = {weight: name for module in modules for name, weight in module.named_parameters()}
+    tables = [weight for weight, name in named.items() if "embed" in name]
+    matrices = [weight for weight, name in named.items() if "embed" not in name and weight.dim() > 1]
+    vectors = [weight for weight, name in named.items() if "embed" not in name and weight.dim() <= 1]
     groups = [
         {"params": matrices, "lr": spec.lr_hidden, "peak": spec.lr_hidden, "weight_decay": spec.weight_decay},
-        {"params": table, "lr": spec.lr_embedding, "peak": spec.lr_embedding, "weight_decay": 0.0},
+        {"params": tables, "lr": spec.lr_embedding, "peak": spec.lr_embedding, "weight_decay": 0.0},
         {"params": vectors, "lr": spec.lr_hidden, "peak": spec.lr_hidden, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, betas=(spec.beta1, spec.beta2), eps=spec.epsilon, fused=True)
+
+
+def weights(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    """All weights of an optimiser in the order of its state."""
+    return [weight for group in optimiser.param_groups for weight in group["params"]]
+
+
+def step(optimisers: Optimisers, multiplier: float, clip_norm: float) -> dict[str, float]:
+    """Clip each optimiser's gradient to `clip_norm`, step at the peak rate times `multiplier`; gives norms before it."""
+    norms = {}
+    for name, optimiser in optimisers.items():
+        set_rate(optimiser, multiplier)
+        norms[name] = float(torch.nn.utils.clip_grad_norm_(weights(optimiser), clip_norm))
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+    return norms
 
 
 def set_rate(optimiser: torch.optim.Optimizer, multiplier: float) -> None:
@@ -32,20 +63,20 @@ def set_rate(optimiser: torch.optim.Optimizer, multiplier: float) -> None:
         group["lr"] = group["peak"] * multiplier
 
 
-def state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Moments and step counts, named by the parameter's place."""
-    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+def state(optimisers: Optimisers) -> dict[str, Tensor]:
+    """Moments and step counts: "main.3.exp_avg"."""
     return {
-        f"{place}.{name}": optimiser.state[weight][name]
-        for place, weight in enumerate(weights) for name in MOMENTS if name in optimiser.state[weight]
+        f"{name}.{place}.{moment}": optimiser.state[weight][moment]
+        for name, optimiser in optimisers.items() for place, weight in enumerate(weights(optimiser))
+        for moment in MOMENTS if moment in optimiser.state[weight]
     }  # fmt: skip
 
 
-def load_state(optimiser: torch.optim.Optimizer, saved: Mapping[str, Tensor]) -> None:
+def load_state(optimisers: Optimisers, saved: Mapping[str, Tensor]) -> None:
     """Put back what `state` gave."""
-    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-    for place, weight in enumerate(weights):
-        found = {name: saved[f"{place}.{name}"] for name in MOMENTS if f"{place}.{name}" in saved}
-        if found:
-            # A fresh aligned tensor, so that a resumed step takes the same kernels as an uninterrupted one.
-            optimiser.state[weight] = {name: value.clone() for name, value in found.items()}
+    for name, optimiser in optimisers.items():
+        for place, weight in enumerate(weights(optimiser)):
+            found = {m: saved[f"{name}.{place}.{m}"] for m in MOMENTS if f"{name}.{place}.{m}" in saved}
+            if found:
+                # A fresh aligned tensor, so that a resumed step takes the same kernels as an uninterrupted one.
+                optimiser.state[weight] = {key: value.clone() for key, value in found.items()}

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from keel import model, objective
+from keel import objective
 from keel.model.head import DTYPES
 from keel.model.shapes import Size, facts_of
-from keel.objective.base import Batch, Sample
+from keel.objective.base import Batch, Sample, Scratch
 from keel.plan.spec import Spec, example_spec
-from keel.run import engine, optimiser
+from keel.run import engine, optimiser, parts
 
 FAMILY, VOCABULARY, CONTEXT, HEAD_WIDTH, LAYERS, BATCH_TOKENS = "llama", 4096, 128, 8, 2, 512
 CHOOSING_WIDTH, WIDTHS = 64, (16, 64, 256)
@@ -51,11 +51,10 @@ class Bench:
         self.spec: Spec = example_spec(
             family=FAMILY, size=size.json(), batch_tokens=BATCH_TOKENS, lr_hidden=0.4 / width, precision=dict(precision)
         )  # fmt: skip
-        family = model.load(FAMILY)
         self.objective = objective.load(self.spec.objective, self.spec.options)
-        self.parts: dict[str, nn.Module] = {"model": family.build(family.shape(size), precision, self.spec.seed)}
-        self.weights = [weight for part in self.parts.values() for weight in part.parameters()]
-        self.optimiser = optimiser.build(self.parts, self.spec)
+        plan = self.objective.parts(FAMILY, size, Scratch())
+        self.parts: dict[str, nn.Module] = parts.build(plan, self.spec)
+        self.optimisers = optimiser.build(self.parts, plan, self.spec)
         self.carry = self.objective.init_carry(self.parts)
         self.rng = np.random.default_rng(self.spec.seed)
         self.done = 0
@@ -68,11 +67,8 @@ class Bench:
 
     def step(self) -> None:
         """What `keel run` does in a step: batch, gradient, clip, update."""
-        optimiser.set_rate(self.optimiser, self.spec.multiplier(self.done))
         engine.accumulate(self.objective, self.parts, [self._batch()], self.carry, self.spec.seed, self.done)
-        torch.nn.utils.clip_grad_norm_(self.weights, self.spec.clip_norm)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        optimiser.step(self.optimisers, self.spec.multiplier(self.done), self.spec.clip_norm)
         self.done += 1
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from torch import nn
 
 from keel import model, objective
@@ -17,7 +17,7 @@ from keel.corpus.shards import Shards
 from keel.errors import Preempted
 from keel.model.shapes import Size
 from keel.plan.spec import Spec
-from keel.run import checkpoint, engine, optimiser
+from keel.run import checkpoint, engine, optimiser, parts
 from keel.run.batches import Batches
 from keel.run.meter import Meter
 
@@ -50,6 +50,15 @@ class Trained:
     failed: str | None = None
 
 
+class Stepped(NamedTuple):
+    """One step's weighted loss, its terms unweighted, their gradients' norms where asked for, and the whole norm."""
+
+    loss: float
+    terms: dict[str, float]
+    norms: dict[str, float]
+    grad_norm: float
+
+
 class Loop:
     """Everything a step needs, built once from the spec."""
 
@@ -58,12 +67,14 @@ class Loop:
         self.objective = objective.load(spec.objective, spec.options)
         self.family = model.load(spec.family)
         self.shape = self.family.shape(Size(**spec.size))
-        self.parts: dict[str, nn.Module] = {"model": self.family.build(self.shape, spec.precision, spec.seed)}
-        self.optimiser = optimiser.build(self.parts, spec)
+        self.plan = self.objective.parts(spec.family, Size(**spec.size), parts.start_of(spec))
+        self.parts = parts.build(self.plan, spec)
+        self.optimisers = optimiser.build(self.parts, self.plan, spec)
         self.carry = self.objective.init_carry(self.parts)
         self.batches = Batches(shards, self.shape.context, spec.batch_tokens, spec.seed)
         self.step = 0
         self._restore()
+        parts.hold(self.parts, self.plan, self.step)
 
     def _restore(self) -> None:
         """Go on from this run's newest checkpoint, else from the trunk's at the branching step, else from scratch."""
@@ -77,30 +88,34 @@ class Loop:
     def load(self, state: checkpoint.State) -> None:
         """Take over a saved state."""
         checkpoint.load_parts(self.parts, state.parts)
-        optimiser.load_state(self.optimiser, state.optimiser)
+        optimiser.load_state(self.optimisers, state.optimiser)
         self.carry, self.step = dict(state.carry), state.step
 
     def save(self) -> None:
         """Write a checkpoint of now."""
         state = checkpoint.State(
-            self.step, checkpoint.part_state(self.parts), optimiser.state(self.optimiser), self.carry
+            self.step, checkpoint.part_state(self.parts), optimiser.state(self.optimisers), self.carry
         )  # fmt: skip
         checkpoint.write(self.place.folder, state, self.spec.digest())
 
-    def one_step(self) -> tuple[dict[str, float], float]:
-        """One optimiser step: mean of each term, and the gradient's norm before clipping."""
+    def one_step(self, norms: bool = False) -> Stepped:
+        """One optimiser step; with `norms` each term's gradient is known apart."""
         rank, ranks = engine.ranks()
         share = self.spec.batch_tokens // self.shape.context // ranks
         micro = self.batches.micro_batches(self.objective, self.step, rank, ranks, self.place.micro_samples or share)
-        optimiser.set_rate(self.optimiser, self.spec.multiplier(self.step))
-        terms, stats = engine.accumulate(self.objective, self.parts, micro, self.carry, self.spec.seed, self.step)
-        weights = [weight for part in self.parts.values() for weight in part.parameters()]
-        norm = torch.nn.utils.clip_grad_norm_(weights, self.spec.clip_norm)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        made = engine.accumulate(
+            self.objective, self.parts, micro, self.carry, self.spec.seed, self.step,
+            norms=norms and len(micro[0].counts) > 1,
+        )  # fmt: skip
+        weights = self.objective.weights(self.step)
+        before = optimiser.step(self.optimisers, self.spec.multiplier(self.step), self.spec.clip_norm)
         self.step += 1
-        self.carry = self.objective.after_step(self.parts, self.carry, stats, self.step)
-        return terms, float(norm)
+        parts.follow(self.parts, self.plan, self.objective, self.step)
+        self.carry = self.objective.after_step(self.parts, self.carry, made.stats, self.step)
+        if any(part.thaw_step == self.step for part in self.plan.values()):
+            parts.hold(self.parts, self.plan, self.step)
+        loss = sum(weights.get(name, 1.0) * mean for name, mean in made.terms.items())
+        return Stepped(loss, made.terms, made.norms, math.hypot(*before.values()))
 
 
 def train(
@@ -128,16 +143,18 @@ def _steps(loop: Loop, meter: Meter, until: int, keep: set[int], report: Report,
     saved_s = logged_s = time.monotonic()
     recent: list[float] = []
     while loop.step < until:
-        terms, norm = loop.one_step()
-        loss = sum(terms.values())
-        recent.append(loss)
-        if not torch.isfinite(torch.tensor([loss, norm])).all():
-            return f"loss {loss}, gradient norm {norm} at step {loop.step}"
+        due = (loop.step + 1) % every == 0 or loop.step + 1 == until
+        made = loop.one_step(norms=due)
+        recent.append(made.loss)
+        if not (math.isfinite(made.loss) and math.isfinite(made.grad_norm)):
+            return f"loss {made.loss}, gradient norm {made.grad_norm} at step {loop.step}"
         now = time.monotonic()
-        if loop.step % every == 0 or loop.step == until:
+        if due:
             rate = spec.lr_hidden * spec.multiplier(loop.step - 1)
             mean = sum(recent) / len(recent)
-            line = meter.line(loop.step, loop.step * spec.batch_tokens, mean, rate, norm)
+            line = meter.line(
+                loop.step, loop.step * spec.batch_tokens, mean, rate, made.grad_norm, made.terms, made.norms
+            )
             recent.clear()
             if now - logged_s > LOG_EVERY_S or loop.step == until:
                 report({"progress": line, "steps": spec.steps, "until": until})

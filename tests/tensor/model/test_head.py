@@ -87,3 +87,27 @@ def test_no_gradient_is_formed_where_none_is_asked(monkeypatch: pytest.MonkeyPat
     with torch.no_grad():
         loss = nll_sum(hidden.detach(), weight.detach(), targets)
     assert not loss.requires_grad
+
+
+@pytest.mark.parametrize("rows", [1, 10, 512])
+def test_a_bias_is_added_and_learnt(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keel.model.head.HEAD_ROWS", rows)
+    hidden, weight, targets = inputs()
+    bias = torch.linspace(-2.0, 2.0, VOCABULARY, dtype=torch.float64).requires_grad_()
+    ours = nll_sum(hidden, weight, targets, bias_v=bias)
+    found = torch.autograd.grad(0.3 * ours, (hidden, weight, bias))
+    plain = cross_entropy(hidden @ weight.T + bias, targets, reduction="sum")
+    expected = torch.autograd.grad(0.3 * plain, (hidden, weight, bias))
+    assert ours.item() == pytest.approx(plain.item(), rel=1e-12)
+    for one, other in zip(found, expected):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+def test_no_row_at_all_costs_nothing_and_teaches_nothing() -> None:
+    _, weight, _ = inputs()
+    bias = torch.ones(VOCABULARY, dtype=torch.float64, requires_grad=True)
+    hidden = torch.zeros(0, WIDTH, dtype=torch.float64, requires_grad=True)
+    loss = nll_sum(hidden, weight, torch.zeros(0, dtype=torch.long), bias_v=bias)
+    assert loss.item() == 0.0
+    for grad in torch.autograd.grad(loss, (weight, bias)):
+        assert not grad.any()

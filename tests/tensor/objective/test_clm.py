@@ -32,7 +32,7 @@ def batch(number: int = 5) -> Batch:
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-7)])
 def test_the_loss_is_the_librarys(dtype: torch.dtype, tolerance: float) -> None:
     model, made = trunk().to(dtype), batch()
-    sums, stats = CLM().losses({"model": model}, made, {}, Key(0, 0, made.ids))
+    sums, _, stats = CLM().losses({"model": model}, made, {}, Key(0, 0, made.ids))
     window = torch.cat([made.tensors["inputs"], made.tensors["targets"][:, -1:]], dim=1)
     theirs = model.library(input_ids=window, labels=window).loss
     assert sums["clm"].item() / made.counts["clm"] == pytest.approx(theirs.item(), rel=tolerance)
@@ -41,7 +41,7 @@ def test_the_loss_is_the_librarys(dtype: torch.dtype, tolerance: float) -> None:
 
 def test_gradients_are_the_librarys() -> None:
     model, twin, made = trunk(), trunk(), batch()
-    sums, _ = CLM().losses({"model": model}, made, {}, Key(0, 0, made.ids))
+    sums, *_ = CLM().losses({"model": model}, made, {}, Key(0, 0, made.ids))
     (sums["clm"] / made.counts["clm"]).backward()
     window = torch.cat([made.tensors["inputs"], made.tensors["targets"][:, -1:]], dim=1)
     twin.library(input_ids=window, labels=window).loss.backward()

@@ -30,10 +30,10 @@ class Uneven(CLM):
         wanted = made.tensors["targets"] > 4 * torch.tensor(ids)[:, None] - 10
         return Batch({**made.tensors, "wanted": wanted}, {"clm": int(wanted.sum())}, made.ids)
 
-    def losses(self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key) -> tuple[Sums, Stats]:
+    def losses(self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key) -> tuple[Sums, None, Stats]:
         model, wanted = parts["model"], batch.tensors["wanted"]
         hidden = model(batch.tensors["inputs"])[wanted]
-        return {"clm": nll_sum(hidden, model.head_weight, batch.tensors["targets"][wanted])}, {}  # type: ignore[arg-type]
+        return {"clm": nll_sum(hidden, model.head_weight, batch.tensors["targets"][wanted])}, None, {}  # type: ignore[arg-type]
 
 
 def model() -> dict[str, nn.Module]:
@@ -64,7 +64,7 @@ def main() -> None:
     rank, folder = int(sys.argv[1]), Path(sys.argv[2])
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     parts, objective = model(), Uneven()
-    terms, _ = engine.accumulate(objective, parts, batches(objective, [4, 4], first=8 * rank), {}, seed=0, step=0)
+    terms, *_ = engine.accumulate(objective, parts, batches(objective, [4, 4], first=8 * rank), {}, seed=0, step=0)
     np.savez(folder / f"{rank}.npz", gradient=flat(parts).numpy(), mean=terms["clm"])
     dist.barrier()
     # Leaving without goodbye: tearing gloo down may hang long after the work is done.

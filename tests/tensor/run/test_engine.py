@@ -26,7 +26,7 @@ def gradient(cut: Sequence[int], objective: CLM) -> tuple[torch.Tensor, dict[str
     """The gradient of all weights in one row, and the mean of each term."""
     parts = engine_ranks.model()
     batches = engine_ranks.batches(objective, cut)
-    terms, _ = engine.accumulate(objective, parts, batches, {}, seed=0, step=0)
+    terms, *_ = engine.accumulate(objective, parts, batches, {}, seed=0, step=0)
     return engine_ranks.flat(parts), terms
 
 
@@ -43,7 +43,7 @@ def test_micro_batches_do_not_change_the_gradient(kind: type[CLM], cut: str) -> 
 def test_the_gradient_is_that_of_the_mean_over_all_targets() -> None:
     parts, objective = engine_ranks.model(), engine_ranks.Uneven()
     batch = engine_ranks.batches(objective, [16])[0]
-    sums, _ = objective.losses(parts, batch, {}, Any)
+    sums, *_ = objective.losses(parts, batch, {}, Any)
     (sums["clm"] / batch.counts["clm"]).backward()
     expected = engine_ranks.flat(parts)
     found, _ = gradient(CUTS["4x4"], engine_ranks.Uneven())
@@ -103,11 +103,11 @@ def test_a_step_without_a_target_is_no_silent_zero() -> None:
 def test_stats_are_summed_over_micro_batches() -> None:
     class Seen(CLM):
         def losses(self, parts: Any, batch: Batch, carry: Any, key: Any) -> Any:
-            sums, _ = super().losses(parts, batch, carry, key)
-            return sums, {"ids": torch.tensor(float(sum(key.sample_ids)))}
+            sums, *_ = super().losses(parts, batch, carry, key)
+            return sums, None, {"ids": torch.tensor(float(sum(key.sample_ids)))}
 
     objective = Seen()
-    _, stats = engine.accumulate(
+    _, stats, _ = engine.accumulate(
         objective, engine_ranks.model(), engine_ranks.batches(objective, [4, 12]), {}, seed=0, step=0
     )
     assert stats["ids"].item() == sum(range(16))

@@ -166,8 +166,8 @@ def test_a_checkpoint_reads_back_whole(tiny_spec: Make, shards: Shards, tmp_path
     loop.save()
     again = Loop(tiny_spec(), Place(folder=tmp_path), shards)
     assert again.step == 3
-    for name, value in optimiser.state(loop.optimiser).items():
-        assert torch.equal(value, optimiser.state(again.optimiser)[name]), name
+    for name, value in optimiser.state(loop.optimisers).items():
+        assert torch.equal(value, optimiser.state(again.optimisers)[name]), name
 
 
 def test_the_first_line_binds_spec_and_forecast(tiny_spec: Make, shards: Shards, tmp_path: Path) -> None:
