@@ -47,7 +47,7 @@ def weights(optimiser: torch.optim.Optimizer) -> list[Tensor]:
 
 
 def step(optimisers: Optimisers, multiplier: float, clip_norm: float) -> dict[str, float]:
-    """Clip each optimiser's gradient to `clip_norm`, step at the peak rate times `multiplier`; gives norms before it."""
+    """Clip each optimiser's gradient to `clip_norm`, step at the peak rate times `multiplier`; norms before."""
     norms = {}
     for name, optimiser in optimisers.items():
         set_rate(optimiser, multiplier)
