@@ -169,11 +169,12 @@ def test_t5_never_hides_the_first_token_and_always_the_last() -> None:
     assert noise_spans(64, 0.15, 64, rng).tolist() == [False] * 54 + [True] * 10
 
 
-def test_rolled_every_position_is_noise_equally_often() -> None:
+@pytest.mark.parametrize(("length", "noise"), [(3, 1), (5, 2), (40, 6)])
+def test_rolled_every_position_is_noise_equally_often(length: int, noise: int) -> None:
     rng = np.random.default_rng(6)
-    seen = sum(noise_spans(40, 0.15, 3, rng, roll=True).astype(int) for _ in range(4000))
-    tails = [stats.binomtest(int(count), 4000, 6 / 40).pvalue for count in seen]
-    assert min(tails) > ALPHA / 40
+    seen = sum(noise_spans(length, noise / length, 3, rng, roll=True).astype(int) for _ in range(4000))
+    tails = [stats.binomtest(int(count), 4000, noise / length).pvalue for count in seen]
+    assert min(tails) > ALPHA / length
 
 
 def test_sentinels_are_those_of_t5() -> None:
