@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from keel.errors import StudyError, nearest
-from keel.model.shapes import SHAPES
+from keel.model.shapes import FEATURES, SHAPES
 from keel.plan import ladder, recipe
 from keel.plan.ladder import Frame, Rung
 from keel.plan.recipe import OWN, Choices, outside
@@ -36,9 +36,11 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
         low=row["train_tokens_low"], high=row["train_tokens_high"],
     )  # fmt: skip
     shared = {name: value for name, value in choices.overrides.items() if name.startswith("model.")}
-    if str(shared.get("model.family", "llama")) not in SHAPES:
-        raise StudyError("unknown family", why=f"found {shared['model.family']!r}",
-                         fix=nearest(str(shared["model.family"]), SHAPES), where="[set] model.family")  # fmt: skip
+    # The plan's loss predicts the next token, which a model that reads both ways is given.
+    decoders = [name for name, features in FEATURES.items() if features.kind == "decoder"]
+    if (family := str(shared.get("model.family", "llama"))) not in decoders:
+        what = f"a {family} cannot learn to predict the next token" if family in FEATURES else "unknown family"
+        raise StudyError(what, why=f"found {family!r}", fix=nearest(family, decoders), where="[set] model.family")
     budget_s = float(inputs.study.budget.time_s or DEFAULT_TIME_S)
     choices.pick("ladder.time_s", budget_s, unit="s", formula="budget.time_s, else 600 s", source="[budget] or default")
     budget_s = float(choices.overrides.get("ladder.time_s", budget_s))
