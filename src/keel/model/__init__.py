@@ -1,4 +1,4 @@
-"""Any size. `FAMILIES` is read, not registered into: a new family is one file and one line here and in `shapes`."""
+"""Any size. `load` gives a family with its torch half: one of its own file, else the library's by features."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-FAMILIES: Mapping[str, str] = {"llama": "keel.model.llama"}
+from keel.model.shapes import SHAPES
+
+# Families with a forward pass of our own; every other name in SHAPES is the library's model as it is.
+OWN: Mapping[str, str] = {"llama": "keel.model.llama"}
+FAMILIES = tuple(SHAPES)
 
 
 def load(name: str) -> Any:
-    """The family called `name`, with its torch half."""
-    return import_module(FAMILIES[name]).FAMILY
+    """The family called `name`: shape, params, flop, build, export."""
+    if name in OWN:
+        return import_module(OWN[name]).FAMILY
+    return import_module("keel.model.text").Text(name)

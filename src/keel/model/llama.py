@@ -5,49 +5,29 @@ Legend: B batch, T context, d width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from keel.model.head import DTYPES
 from keel.model.llama_fast import hidden_states
 from keel.model.shapes import LlamaShapes, Precision, Shape
+from keel.model.trunk import PLAIN, Trunk
+
+NO_IDS: Mapping[str, int | None] = {}
 
 
-class Trunk(nn.Module):
-    """A library model whose forward stops before the head: (B, T) tokens -> (B, T, d) hidden states."""
+class LlamaTrunk(Trunk):
+    """(B, T) tokens -> (B, T, d) hidden states after the last norm, by keel's own forward pass where it can."""
 
-    def __init__(self, library: Any, precision: Precision) -> None:
-        super().__init__()
-        self.library = library
-        self.body_dtype, self.head_precision = DTYPES[precision["body"]], precision["head"]
-        # The lookup's gradient touches few rows: it is added to the head's in place, not as a second table.
-        table = library.get_input_embeddings()
-        table.sparse = True
-        table.weight.register_post_accumulate_grad_hook(_dense)
-
-    @property
-    def head_weight(self) -> Tensor:
-        """The output table (V, d)."""
-        weight: Tensor = self.library.get_output_embeddings().weight
-        return weight
-
-    def forward(self, tokens_bt: Tensor) -> Tensor:
-        """Hidden states after the last norm."""
+    def _one(self, **inputs: Tensor) -> Tensor:
+        plain = set(inputs) == {"input_ids"} and self.library.config._attn_implementation == "sdpa"
+        if not plain:
+            return super()._one(**inputs, use_cache=False)
         mixed = self.body_dtype != torch.float32
-        with torch.autocast("cpu", dtype=self.body_dtype, enabled=mixed):
-            if self.library.config._attn_implementation == "sdpa":
-                return hidden_states(self.library.base_model, tokens_bt, self.body_dtype if mixed else None)
-            hidden: Tensor = self.library.base_model(input_ids=tokens_bt, use_cache=False).last_hidden_state
-        return hidden.float() if mixed else hidden
-
-
-def _dense(weight: Tensor) -> None:
-    """Optimiser, clipping and ranks see a dense gradient, also where the loss has no head."""
-    if weight.grad is not None and weight.grad.is_sparse:
-        weight.grad = weight.grad.to_dense()
+        return hidden_states(self.library.base_model, inputs["input_ids"], self.body_dtype if mixed else None)
 
 
 class Llama(LlamaShapes):
@@ -70,7 +50,7 @@ class Llama(LlamaShapes):
 
         return LlamaForCausalLM(self.config(shape))
 
-    def build(self, shape: Shape, precision: Precision, seed: int) -> Trunk:
+    def build(self, shape: Shape, precision: Precision, seed: int, ids: Mapping[str, int | None] = NO_IDS) -> Trunk:
         """Fresh weights from `seed`: N(0, 1/d) for matrices, residual outputs and table smaller, norms at 1.
 
         Matrices into the residual stream are scaled by 1/sqrt(2 L) (Radford et al. 2019, section 2.3); the tied table
@@ -87,7 +67,7 @@ class Llama(LlamaShapes):
                 if name.endswith(("o_proj.weight", "down_proj.weight")):
                     std /= (2 * shape.layers) ** 0.5
                 weight.normal_(0.0, std, generator=generator)
-        return Trunk(library, precision)
+        return LlamaTrunk(library, PLAIN, precision)
 
     def export(self, trunk: Trunk, folder: Path) -> None:
         """Write weights and config as the library itself would."""

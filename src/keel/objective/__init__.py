@@ -12,20 +12,27 @@ if TYPE_CHECKING:
     from keel.corpus.vocabulary import Vocabulary
     from keel.objective.base import Objective
 
-OBJECTIVES: Mapping[str, str] = {"clm": "keel.objective.clm:CLM"}
+OBJECTIVES: Mapping[str, str] = {
+    "clm": "keel.objective.clm:CLM",
+    "mlm": "keel.objective.mlm:MLM",
+}
 
 
-def load(name: str, options: Mapping[str, Any] | None = None, vocabulary: Vocabulary | None = None) -> Objective:
-    """The objective called `name`, or the user's own as "module:Name"."""
+def kind(name: str) -> type[Objective]:
+    """The class of the objective called `name`, or the user's own as "module:Name"."""
     path = OBJECTIVES.get(name, name)
     module, sign, attribute = path.partition(":")
     try:
         if not sign:
             raise ImportError(f"no built-in loss has that name; {nearest(name, OBJECTIVES)}")
-        kind = getattr(import_module(module), attribute)
+        found: type[Objective] = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise StudyError(
             f"loss '{name}' cannot be loaded", why=str(error), fix="use a built-in name, or module:Name on the path"
         ) from error
-    objective: Objective = kind(options, vocabulary)
-    return objective
+    return found
+
+
+def load(name: str, options: Mapping[str, Any] | None = None, vocabulary: Vocabulary | None = None) -> Objective:
+    """The objective called `name` with these options, over a vocabulary that has the special tokens it needs."""
+    return kind(name)(options, vocabulary)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from keel.corpus.vocabulary import Vocabulary
+from keel.errors import Problem, StudyError, nearest
 from keel.model.shapes import Size
 from keel.objective.facts import Facts
 
@@ -92,6 +93,13 @@ class Sample(NamedTuple):
     languages: tuple[str, ...] = ()
 
 
+class Window(NamedTuple):
+    """Tokens that a sample of packed text holds, and tokens from one sample's first to the next one's."""
+
+    length: int
+    stride: int
+
+
 class Key(NamedTuple):
     """All that randomness may depend on: the run's seed, the step, the samples."""
 
@@ -118,6 +126,7 @@ class Objective(ABC):
 
     facts: ClassVar[Facts]
     coupled: ClassVar[bool] = False
+    variants: int = 0  # k > 0: a sample is drawn in k ways in turn, one an epoch (static masks); 0: anew every epoch
 
     def __init__(self, options: Mapping[str, Any] | None = None, vocabulary: Vocabulary | None = None) -> None:
         self.options, self._vocabulary = dict(options or {}), vocabulary
@@ -127,6 +136,10 @@ class Objective(ABC):
         """What the tokenizer's ids mean; an objective that never asks works on ids alone."""
         assert self._vocabulary is not None, f"{type(self).__name__} was made without a vocabulary"
         return self._vocabulary
+
+    def window(self, context: int) -> Window:
+        """What a sample of packed text holds where a model sees `context` positions."""
+        return Window(context, context)
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """The modules this loss trains; one model unless said otherwise."""
@@ -170,3 +183,18 @@ class Objective(ABC):
 def stack(examples: Sequence[Example], name: str) -> Tensor:
     """One field of all examples as an int64 tensor."""
     return torch.from_numpy(np.stack([example[name] for example in examples]).astype(np.int64))
+
+
+def options(given: Mapping[str, Any], defaults: Mapping[str, Any], loss: str) -> dict[str, Any]:
+    """A loss's options with its defaults.
+
+    Raises:
+        StudyError: an option that the loss does not have; all of them.
+    """
+    problems = [
+        Problem(f"the loss '{loss}' has no option '{name}'", "it is not one of its own", nearest(name, defaults))
+        for name in given if name not in defaults
+    ]  # fmt: skip
+    if problems:
+        raise StudyError.all(problems)
+    return {**defaults, **given}

@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import nn
 
-from keel.model.head import nll_sum
-from keel.objective.base import Batch, Carry, Example, Features, Key, Objective, Sample, Stats, Sums, stack
+from keel.objective.base import Batch, Carry, Example, Features, Key, Objective, Sample, Stats, Sums, Window, stack
 from keel.objective.facts import FACTS, Facts
 
 
@@ -23,6 +22,10 @@ class CLM(Objective):
     """
 
     facts: ClassVar[Facts] = FACTS["clm"]
+
+    def window(self, context: int) -> Window:
+        """One token more than positions: the last one is a target only."""
+        return Window(context + 1, context)
 
     def example(self, sample: Sample, rng: np.random.Generator) -> Example:
         """A window of T + 1 tokens as T inputs and T targets, shifted by one."""
@@ -38,5 +41,5 @@ class CLM(Objective):
     ) -> tuple[Sums, Features | None, Stats]:
         """Sum of next-token losses."""
         model: Any = parts["model"]
-        hidden = model(batch.tensors["inputs"])
-        return {"clm": nll_sum(hidden, model.head_weight, batch.tensors["targets"], model.head_precision)}, None, {}
+        hidden = model(input_ids=batch.tensors["inputs"])
+        return {"clm": model.nll(hidden, batch.tensors["targets"])}, None, {}

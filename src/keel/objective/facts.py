@@ -5,11 +5,22 @@ Uses are task names of the Hugging Face Hub.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
 
-Judge = Literal["bits_per_byte"]
+Judge = Literal["bits_per_byte", "masked_bits_per_byte"]
 Use = str
+Roles = Callable[[Mapping[str, Any], int], tuple[str, ...]]
+
+
+def no_roles(options: Mapping[str, Any], context: int) -> tuple[str, ...]:
+    """A loss on the tokenizer's own ids."""
+    return ()
+
+
+def masked_roles(options: Mapping[str, Any], context: int) -> tuple[str, ...]:
+    """A mask, padding, and a first position whose state stands for the whole text."""
+    return ("mask", "pad", "start")
 
 
 class Cite(NamedTuple):
@@ -23,18 +34,27 @@ class Facts(NamedTuple):
     """A loss, as far as a plan must know it.
 
     `judge` is comparable across sizes; `group` is the number of samples that must stay together in a batch.
+    `families` can serve it, the first unless said otherwise; `roles(options, context)` are the special tokens that it
+    needs beside the tokenizer's.
     """
 
     needs: frozenset[str]
     unlocks: Mapping[Use, Cite]
     precludes: Mapping[Use, Cite]
     judge: Judge
+    families: tuple[str, ...]
+    roles: Roles = no_roles
     group: int = 1
 
 
 GPT = "Radford et al. 2019, Language Models are Unsupervised Multitask Learners"
 FEW_SHOT = "Brown et al. 2020, arXiv:2005.14165"
 BERT = "Devlin et al. 2019, arXiv:1810.04805, section 1"
+
+SENTENCES = "Reimers and Gurevych 2019, arXiv:1908.10084, table 1"
+BART = "Lewis et al. 2020, arXiv:1910.13461, section 1"
+DECODERS = ("llama", "gpt2", "opt", "bloom")
+ENCODERS = ("modernbert", "bert", "roberta", "xlm-roberta", "xlm", "albert", "electra", "deberta-v2", "bigbird")
 
 FACTS: Mapping[str, Facts] = {
     "clm": Facts(
@@ -52,5 +72,25 @@ FACTS: Mapping[str, Facts] = {
             "token-classification": Cite("a token's label cannot depend on what follows it", BERT),
         },
         judge="bits_per_byte",
+        families=DECODERS,
+    ),
+    "mlm": Facts(
+        needs=frozenset({"text"}),
+        unlocks={
+            "fill-mask": Cite("predicts hidden tokens from both sides", BERT),
+            "text-classification": Cite("a state that has seen the whole text, after fine-tuning", BERT),
+            "token-classification": Cite("every state has seen both sides, after fine-tuning", BERT),
+            "question-answering": Cite("spans of the given text, after fine-tuning", BERT),
+            "sentence-similarity": Cite("after a contrastive stage; its raw states are poor", SENTENCES),
+            "feature-extraction": Cite("states of both sides", BERT),
+        },
+        precludes={
+            "text-generation": Cite("gives no probability of a next token", BERT),
+            "summarization": Cite("has no decoder", BART),
+            "translation": Cite("has no decoder", BART),
+        },
+        judge="masked_bits_per_byte",
+        families=ENCODERS,
+        roles=masked_roles,
     ),
 }

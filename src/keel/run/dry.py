@@ -15,6 +15,8 @@ from keel.model.shapes import facts_of
 from keel.plan.spec import Spec, from_json
 from keel.plan.verb import read_plan, stale
 from keel.run.batches import Batches
+from keel.run.parts import vocabulary_of
+from keel.run.samples import samples_of
 from keel.study import Study
 
 
@@ -39,8 +41,10 @@ def dry(folder: Path, study: Study) -> Answer:
                                     "plan again", "plan.json"))  # fmt: skip
         lines.append(f"{item['id']:<28} {count:>12,} parameters")
     spec = from_json(made["experiments"][0]["spec"])
-    batches = Batches(shards, int(spec.size["context"]), spec.batch_tokens, spec.seed)
-    batch = batches.micro_batches(objective.load(spec.objective, spec.options), 0, 0, 1, batches.batch)[0]
+    context = int(spec.size["context"])
+    loss = objective.load(spec.objective, spec.options, vocabulary_of(spec, shards))
+    batches = Batches(samples_of(loss, shards, context), spec.batch_tokens // context, spec.seed)
+    batch = batches.micro_batches(loss, 0, 0, 1, batches.batch)[0]
     lines.append(f"one batch: {', '.join(f'{count} {name} targets' for name, count in batch.counts.items())}")
     if problems:
         raise StudyError.all(problems)

@@ -20,6 +20,7 @@ from keel.plan.spec import Spec
 from keel.run import checkpoint, engine, optimiser, parts
 from keel.run.batches import Batches
 from keel.run.meter import Meter
+from keel.run.samples import samples_of
 
 # How often a run is saved is execution, never identity: any value gives the same numbers.
 SAVE_EVERY_S = float(os.environ.get("KEEL_SAVE_EVERY_S", "30"))
@@ -64,14 +65,16 @@ class Loop:
 
     def __init__(self, spec: Spec, place: Place, shards: Shards) -> None:
         self.spec, self.place = spec, place
-        self.objective = objective.load(spec.objective, spec.options)
+        vocabulary = parts.vocabulary_of(spec, shards)
+        self.objective = objective.load(spec.objective, spec.options, vocabulary)
         self.family = model.load(spec.family)
         self.shape = self.family.shape(Size(**spec.size))
         self.plan = self.objective.parts(spec.family, Size(**spec.size), parts.start_of(spec))
-        self.parts = parts.build(self.plan, spec)
+        self.parts = parts.build(self.plan, spec, vocabulary)
         self.optimisers = optimiser.build(self.parts, self.plan, spec)
         self.carry = self.objective.init_carry(self.parts)
-        self.batches = Batches(shards, self.shape.context, spec.batch_tokens, spec.seed)
+        samples = samples_of(self.objective, shards, self.shape.context)
+        self.batches = Batches(samples, spec.batch_tokens // self.shape.context, spec.seed)
         self.step = 0
         self._restore()
         parts.hold(self.parts, self.plan, self.step)

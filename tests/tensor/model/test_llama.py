@@ -55,7 +55,7 @@ def test_flop_is_what_torch_counts(values: tuple[int, ...]) -> None:
     tokens = torch.randint(0, shape.vocabulary, (2, shape.context))
     with FlopCounterMode(display=False) as counter:
         # The counter does not know products into a given place, as keel's head makes them: the plain head stands in.
-        (trunk(tokens) @ trunk.head_weight.T).logsumexp(-1).sum().backward()
+        (trunk(input_ids=tokens) @ trunk.table.T).logsumexp(-1).sum().backward()
     assert counter.get_total_flops() / tokens.numel() == pytest.approx(FAMILY.flop_per_token(shape), rel=0.01)
 
 
@@ -68,7 +68,7 @@ def test_an_exported_model_gives_the_same_logits(tmp_path: Path) -> None:
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
     tokens = torch.randint(0, shape.vocabulary, (2, 40))
     with torch.inference_mode():
-        ours = trunk(tokens) @ trunk.head_weight.T
+        ours = trunk(input_ids=tokens) @ trunk.table.T
         theirs = loaded(input_ids=tokens).logits
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
     assert loaded.config.max_position_embeddings == shape.context
@@ -79,7 +79,7 @@ def test_the_first_loss_is_that_of_guessing() -> None:
     shape = FAMILY.shape(size(*SIZES[2]))
     trunk = FAMILY.build(shape, FP32, seed=0)
     tokens = torch.randint(0, shape.vocabulary, (4, 64), generator=torch.Generator().manual_seed(0))
-    loss = nll_sum(trunk(tokens[:, :-1]), trunk.head_weight, tokens[:, 1:]).item() / (4 * 63)
+    loss = nll_sum(trunk(input_ids=tokens[:, :-1]), trunk.table, tokens[:, 1:]).item() / (4 * 63)
     assert loss == pytest.approx(math.log(shape.vocabulary), rel=0.01)
 
 
@@ -114,7 +114,7 @@ def test_nothing_to_the_right_is_seen() -> None:
     changed = tokens.clone()
     changed[0, 12:] = (changed[0, 12:] + 1) % shape.vocabulary
     with torch.inference_mode():
-        one, other = trunk(tokens), trunk(changed)
+        one, other = trunk(input_ids=tokens), trunk(input_ids=changed)
     torch.testing.assert_close(one[:, :12], other[:, :12], rtol=0, atol=1e-6)
     assert not torch.allclose(one[:, 12:], other[:, 12:], atol=1e-3)
 
@@ -124,7 +124,7 @@ def test_a_bf16_body_gives_fp32_hidden_states_near_the_others() -> None:
     plain, mixed = FAMILY.build(shape, FP32, 0), FAMILY.build(shape, {"body": "bf16", "head": "bf16"}, 0)
     tokens = torch.randint(0, shape.vocabulary, (2, 32))
     with torch.inference_mode():
-        one, other = plain(tokens), mixed(tokens)
+        one, other = plain(input_ids=tokens), mixed(input_ids=tokens)
     assert other.dtype == torch.float32
     assert mixed.head_precision == "bf16"
     assert not torch.equal(one, other)

@@ -49,7 +49,7 @@ def tokens(extra: int = 0) -> torch.Tensor:
 def test_hidden_states_and_every_gradient_are_the_librarys() -> None:
     trunk = built()
     library = stock(trunk)
-    ours, theirs = trunk(tokens()), library.model(input_ids=tokens()).last_hidden_state
+    ours, theirs = trunk(input_ids=tokens()), library.model(input_ids=tokens()).last_hidden_state
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
     pull = torch.randn(ours.shape, generator=torch.Generator().manual_seed(2))
     (ours * pull).sum().backward()
@@ -65,7 +65,7 @@ def test_loss_and_every_gradient_are_the_librarys_with_the_tied_head_over_two_mi
     rows = tokens(1)
     for part in (rows[:2], rows[2:]):
         inputs, targets = part[:, :-1], part[:, 1:]
-        (nll_sum(trunk(inputs), trunk.head_weight, targets) / 200).backward()
+        (nll_sum(trunk(input_ids=inputs), trunk.table, targets) / 200).backward()
         logits = library(input_ids=inputs).logits.flatten(0, 1)
         (cross_entropy(logits, targets.flatten(), reduction="sum") / 200).backward()
     wanted = dict(library.named_parameters())
@@ -80,7 +80,7 @@ def test_bf16_is_as_close_to_fp32_as_the_librarys_autocast() -> None:
         exact = library.model(input_ids=tokens()).last_hidden_state
         with torch.autocast("cpu", dtype=torch.bfloat16):
             theirs = library.model(input_ids=tokens()).last_hidden_state.float()
-        ours = trunk(tokens())
+        ours = trunk(input_ids=tokens())
     assert ours.dtype == torch.float32
     assert (ours - exact).norm() < 1.1 * (theirs - exact).norm()
 
@@ -88,7 +88,7 @@ def test_bf16_is_as_close_to_fp32_as_the_librarys_autocast() -> None:
 def test_a_second_backward_pass_gives_the_same_gradient() -> None:
     trunk = built()
     rows = tokens(1)
-    loss = nll_sum(trunk(rows[:, :-1]), trunk.head_weight, rows[:, 1:])
+    loss = nll_sum(trunk(input_ids=rows[:, :-1]), trunk.table, rows[:, 1:])
     weights = list(trunk.parameters())
     once = torch.autograd.grad(loss, weights, retain_graph=True)
     again = torch.autograd.grad(loss, weights)
@@ -105,5 +105,5 @@ def test_export_loads_in_the_library(tmp_path: Path) -> None:
     assert set(library.state_dict()) == set(stock(trunk).state_dict())
     with torch.no_grad():
         torch.testing.assert_close(
-            library(input_ids=tokens()).logits, trunk(tokens()) @ trunk.head_weight.T, rtol=1e-5, atol=1e-5
+            library(input_ids=tokens()).logits, trunk(input_ids=tokens()) @ trunk.table.T, rtol=1e-5, atol=1e-5
         )

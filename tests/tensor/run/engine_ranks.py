@@ -6,13 +6,13 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from keel.model.head import nll_sum
 from keel.model.llama import FAMILY
 from keel.model.shapes import Size
 from keel.objective.base import Batch, Carry, Example, Key, Sample, Stats, Sums
@@ -31,9 +31,10 @@ class Uneven(CLM):
         return Batch({**made.tensors, "wanted": wanted}, {"clm": int(wanted.sum())}, made.ids)
 
     def losses(self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key) -> tuple[Sums, None, Stats]:
-        model, wanted = parts["model"], batch.tensors["wanted"]
-        hidden = model(batch.tensors["inputs"])[wanted]
-        return {"clm": nll_sum(hidden, model.head_weight, batch.tensors["targets"][wanted])}, None, {}  # type: ignore[arg-type]
+        model: Any = parts["model"]
+        wanted = batch.tensors["wanted"]
+        hidden = model(input_ids=batch.tensors["inputs"])[wanted]
+        return {"clm": model.nll(hidden, batch.tensors["targets"][wanted])}, None, {}
 
 
 def model() -> dict[str, nn.Module]:

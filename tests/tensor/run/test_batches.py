@@ -14,12 +14,13 @@ from keel.corpus.shards import Shards
 from keel.objective.base import Example, Sample
 from keel.objective.clm import CLM
 from keel.run.batches import Batches
+from keel.run.samples import Windows, samples_of
 
 pytestmark = pytest.mark.tensor
 
 
 class Few:
-    """A stream of 0, 1, 2, ...: 10 windows of 4 tokens."""
+    """A stream of 0, 1, 2, ...: 10 windows of 4 tokens and the next one's first."""
 
     num_tokens, folder = 41, "few"
 
@@ -43,7 +44,7 @@ class Drawn(CLM):
 @pytest.fixture
 def few() -> Callable[..., Batches]:
     def made(batch_tokens: int = 12, seed: int = 0) -> Batches:
-        return Batches(Few(), 4, batch_tokens, seed)  # type: ignore[arg-type]
+        return Batches(Windows(Few(), 5, 4), batch_tokens // 4, seed)  # type: ignore[arg-type]
 
     return made
 
@@ -100,4 +101,22 @@ def test_ranks_that_do_not_divide_a_step_are_our_bug(few: Any) -> None:
 
 def test_a_text_shorter_than_a_window_is_said(shards: Shards) -> None:
     with study_error("shorter than one window", "model.context"):
-        Batches(shards, shards.num_tokens, 512, 0)
+        samples_of(CLM(), shards, shards.num_tokens)
+
+
+def test_the_last_window_is_whole_and_nothing_that_fits_is_left_out(shards: Shards) -> None:
+    for length, stride in ((33, 32), (31, 31), (shards.num_tokens, 5)):
+        windows = Windows(shards, length, stride)
+        last = windows[len(windows) - 1]
+        assert len(last.tokens) == length
+        assert (len(windows) - 1) * stride + length <= shards.num_tokens < len(windows) * stride + length
+
+
+def test_static_masks_come_again_after_so_many_epochs(few: Any) -> None:
+    objective, batches = Drawn(), few(batch_tokens=40)
+    objective.variants = 3
+    for epoch in range(6):
+        batches.micro_batches(objective, epoch, 0, 1, 10)
+    drawn = [dict(objective.draws[first : first + 10]) for first in range(0, 60, 10)]
+    assert drawn[:3] == drawn[3:]
+    assert len({tuple(sorted(one.items())) for one in drawn}) == 3

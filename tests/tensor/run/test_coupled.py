@@ -32,7 +32,7 @@ class Halves(CLM):
         self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key
     ) -> tuple[Sums, Features, Stats]:
         sums, _, stats = super().losses(parts, batch, carry, key)
-        hidden = parts["model"](batch.tensors["inputs"])
+        hidden = parts["model"](input_ids=batch.tensors["inputs"])
         return sums, {"first": hidden[:, :6].mean(1), "second": hidden[:, 6:].mean(1)}, stats
 
     def batch_losses(self, parts: Mapping[str, nn.Module], everyone: Features, mine: slice) -> Sums:
@@ -98,7 +98,7 @@ def test_each_term_has_the_norm_of_its_own_gradient() -> None:
 
         def losses(self, parts: Any, batch: Batch, carry: Carry, key: Key) -> tuple[Sums, None, Stats]:
             sums, _, stats = super().losses(parts, batch, carry, key)
-            return {**sums, "size": parts["model"](batch.tensors["inputs"]).square().sum()}, None, stats
+            return {**sums, "size": parts["model"](input_ids=batch.tensors["inputs"]).square().sum()}, None, stats
 
         def weights(self, step: int) -> Mapping[str, float]:
             return {"size": 0.01}

@@ -70,10 +70,10 @@ def test_it_prints_one_object_that_the_plan_can_use(
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_timed_step_is_a_training_step(precision: dict[str, str]) -> None:
     bench = Bench(16, precision)
-    before = [weight.detach().clone() for weight in bench.weights]
+    before = [weight.detach().clone() for weight in list(bench.parts["model"].parameters())]
     bench.step()
-    assert all(not torch.equal(old, new) for old, new in zip(before, bench.weights))
-    assert all(torch.isfinite(weight).all() for weight in bench.weights)
+    assert all(not torch.equal(old, new) for old, new in zip(before, list(bench.parts["model"].parameters())))
+    assert all(torch.isfinite(weight).all() for weight in list(bench.parts["model"].parameters()))
     assert bench.parts["model"].head_precision == precision["head"]
 
 

@@ -1,0 +1,82 @@
+"""Masked language modelling: some tokens are hidden or replaced, and predicted from both sides.
+
+Legend: B samples, T positions, n targets, d width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from keel.objective.base import (
+    Batch,
+    Carry,
+    Example,
+    Features,
+    Key,
+    Objective,
+    Sample,
+    Stats,
+    Sums,
+    Window,
+    options,
+    stack,
+)
+from keel.objective.corrupt import corrupt
+from keel.objective.facts import FACTS, Facts
+from keel.objective.masks import choose
+
+DEFAULTS: Mapping[str, Any] = {
+    "rate": 0.15, "unit": "token", "count": "exact", "ngram": 3, "mask": 0.8, "random": 0.1, "masks": 0,
+}  # fmt: skip
+
+
+class MLM(Objective):
+    """L = sum over chosen t of -ln p(x_t | corrupted x), in nats; count = chosen tokens.
+
+    Windows cross document borders. Options: `rate`, `unit` (token, word, ngram), `count` (exact, bernoulli), `mask` and
+    `random` (what stands in their place), `masks` (k > 0: k masks a window, one an epoch in turn; 0: a new one always).
+    The head meets the chosen positions only. Reference: Devlin et al. 2019, arXiv:1810.04805, section 3.1.
+    """
+
+    facts: ClassVar[Facts] = FACTS["mlm"]
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.options = options(self.options, DEFAULTS, "mlm")
+        self.variants = int(self.options["masks"])
+
+    def window(self, context: int) -> Window:
+        """One token less than positions: the first one holds the start token."""
+        return Window(context - 1, context - 1)
+
+    def example(self, sample: Sample, rng: np.random.Generator) -> Example:
+        """start, then the window with its chosen tokens corrupted; the flags say which are targets."""
+        at, known = self.options, self.vocabulary
+        tokens = np.concatenate([[known.id_of("start")], sample.tokens]).astype(np.int64)
+        chosen = choose(
+            tokens, rng, known, rate=at["rate"], unit=at["unit"], count=at["count"], ngram=at["ngram"]
+        )  # fmt: skip
+        inputs = corrupt(tokens, chosen, rng, known, mask=at["mask"], random=at["random"])
+        return {"inputs": inputs, "tokens": tokens, "chosen": chosen}
+
+    def collate(self, examples: Sequence[Example], ids: Sequence[int]) -> Batch:
+        """Targets in one row, and where they stand in the flattened batch."""
+        chosen = torch.from_numpy(np.stack([example["chosen"] for example in examples])).reshape(-1)
+        places = chosen.nonzero().squeeze(1)
+        targets = stack(examples, "tokens").reshape(-1)[places]
+        tensors = {"inputs": stack(examples, "inputs"), "places": places, "targets": targets}
+        return Batch(tensors, {"mlm": len(places)}, tuple(ids))
+
+    def losses(
+        self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key
+    ) -> tuple[Sums, Features | None, Stats]:
+        """Sum over the chosen positions."""
+        model: Any = parts["model"]
+        hidden = model(input_ids=batch.tensors["inputs"])
+        rows = hidden.flatten(0, 1)[batch.tensors["places"]]
+        return {"mlm": model.nll(rows, batch.tensors["targets"])}, None, {}
