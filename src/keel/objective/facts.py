@@ -1,50 +1,19 @@
-"""What each loss needs, unlocks and precludes, and how its models are judged: facts, no torch.
-
-Uses are task names of the Hugging Face Hub.
-"""
+"""What each loss needs, unlocks and precludes, and how its models are judged: facts, no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-Judge = Literal["bits_per_byte", "masked_bits_per_byte"]
-Use = str
-Roles = Callable[[Mapping[str, Any], int], tuple[str, ...]]
+from keel.objective.fact import Cite, Facts, Judge, Use, no_roles
+from keel.objective.work import every_position, masked
 
-
-def no_roles(options: Mapping[str, Any], context: int) -> tuple[str, ...]:
-    """A loss on the tokenizer's own ids."""
-    return ()
+__all__ = ["FACTS", "Cite", "Facts", "Judge", "Use", "no_roles"]
 
 
 def masked_roles(options: Mapping[str, Any], context: int) -> tuple[str, ...]:
     """A mask, padding, and a first position whose state stands for the whole text."""
     return ("mask", "pad", "start")
-
-
-class Cite(NamedTuple):
-    """Why a fact holds, and who says so."""
-
-    why: str
-    source: str
-
-
-class Facts(NamedTuple):
-    """A loss, as far as a plan must know it.
-
-    `judge` is comparable across sizes; `group` is the number of samples that must stay together in a batch.
-    `families` can serve it, the first unless said otherwise; `roles(options, context)` are the special tokens that it
-    needs beside the tokenizer's.
-    """
-
-    needs: frozenset[str]
-    unlocks: Mapping[Use, Cite]
-    precludes: Mapping[Use, Cite]
-    judge: Judge
-    families: tuple[str, ...]
-    roles: Roles = no_roles
-    group: int = 1
 
 
 GPT = "Radford et al. 2019, Language Models are Unsupervised Multitask Learners"
@@ -73,6 +42,7 @@ FACTS: Mapping[str, Facts] = {
         },
         judge="bits_per_byte",
         families=DECODERS,
+        work=every_position,
     ),
     "mlm": Facts(
         needs=frozenset({"text"}),
@@ -92,5 +62,6 @@ FACTS: Mapping[str, Facts] = {
         judge="masked_bits_per_byte",
         families=ENCODERS,
         roles=masked_roles,
+        work=masked,
     ),
 }

@@ -1,0 +1,51 @@
+"""What can be known of a loss before anything is trained: the type of its entry in `facts.FACTS`, no torch.
+
+Uses are task names of the Hugging Face Hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+from keel.objective.work import Work
+
+# "target_bits_per_byte": nats of the target tokens a byte of text, where an encoder reads part of it.
+Judge = Literal["bits_per_byte", "masked_bits_per_byte", "target_bits_per_byte"]
+# "windows" of packed text, whole "documents" (long ones in pieces), "pairs" of texts, "parallel" lines.
+Reads = Literal["windows", "documents", "pairs", "parallel"]
+Use = str
+Roles = Callable[[Mapping[str, Any], int], tuple[str, ...]]
+WorkOf = Callable[[Mapping[str, Any], int], Work]
+
+
+def no_roles(options: Mapping[str, Any], context: int) -> tuple[str, ...]:
+    """A loss on the tokenizer's own ids."""
+    return ()
+
+
+class Cite(NamedTuple):
+    """Why a fact holds, and who says so."""
+
+    why: str
+    source: str
+
+
+class Facts(NamedTuple):
+    """A loss, as far as a plan must know it.
+
+    `judge` is comparable across sizes; `group` is the number of samples that must stay together in a batch.
+    `families` can serve it, the first unless said otherwise; `roles(options, context)` are the special tokens that it
+    needs beside the tokenizer's; `reads` is what a sample is; `work(options, context)` is what one sample puts through
+    the model, so that FLOP can be counted (None: nobody has counted it yet).
+    """
+
+    needs: frozenset[str]
+    unlocks: Mapping[Use, Cite]
+    precludes: Mapping[Use, Cite]
+    judge: Judge
+    families: tuple[str, ...]
+    roles: Roles = no_roles
+    group: int = 1
+    reads: Reads = "windows"
+    work: WorkOf | None = None
