@@ -14,8 +14,10 @@ import transformers
 
 from keel.errors import Problem, StudyError, nearest
 from keel.model.configs import BUILDS
+from keel.model.deberta import MaskDecoder, ReplacedHead
 from keel.model.shapes import FEATURES, SHAPES, Shape
 from keel.model.shapes.released import RELEASED
+from keel.model.sharing import fold
 
 # The library's class with its own head, by what the model is and what the head does.
 CLASSES: Mapping[tuple[str, str], str] = {
@@ -27,6 +29,11 @@ CLASSES: Mapping[tuple[str, str], str] = {
     ("decoder", "body"): "AutoModel",
     ("encoder-decoder", "tokens"): "AutoModelForSeq2SeqLM",
     ("encoder-decoder", "body"): "AutoModel",
+}
+# Heads of ours on the library's class: what is hung into it, under which name.
+OWN: Mapping[tuple[str, str], tuple[str, str, type[torch.nn.Module]]] = {
+    ("deberta-v2", "enhanced"): ("AutoModelForMaskedLM", "mask_decoder", MaskDecoder),
+    ("deberta-v2", "replaced"): ("AutoModel", "discriminator_predictions", ReplacedHead),
 }
 # Some architectures have the first role in another field too.
 ALSO = {"bos": ("cls_token_id",), "eos": ("sep_token_id", "forced_eos_token_id")}
@@ -55,10 +62,19 @@ def library(
     if found:
         raise StudyError.all(found)
     features = FEATURES[family]
-    module = getattr(transformers, CLASSES[features.kind, head]).from_config(config(family, shape, ids))
+    module = _made(family, features.kind, head, config(family, shape, ids))
     if features.kind == "encoder-decoder" and not shape.tied:
         _join_tables(module.base_model, features.tables_when_untied)
     _join_biases(module)
+    return module
+
+
+def _made(family: str, kind: str, head: str, made: Any) -> Any:
+    """The library's module, with our own head in it where the library has none."""
+    name, attribute, part = OWN.get((family, head), (CLASSES.get((kind, head), ""), "", None))
+    module = getattr(transformers, name).from_config(made)
+    if part is not None:
+        module.add_module(attribute, part(made))
     return module
 
 
@@ -93,7 +109,7 @@ def _join_biases(module: Any) -> None:
 
 def export(module: Any, folder: Path) -> None:
     """Write weights and config as the library itself would, so that its own loader gives the same model."""
-    state, base = module.state_dict(), module.base_model
+    state, base = fold(module), module.base_model
     shared = getattr(base, "shared", None)
     if shared is not None and shared is not base.decoder.embed_tokens:
         # Of two names for one tensor the library writes one, and its loader would draw the other afresh.
@@ -113,8 +129,9 @@ def _problems(family: str, shape: Shape, head: str, ids: Mapping[str, int | None
         yield Problem(f"unknown family '{family}'", "no such architecture here", nearest(family, BUILDS), "family")
         return
     features = FEATURES[family]
-    if head not in features.heads:
-        yield Problem(f"a {family} has no head '{head}'", f"it has {', '.join(features.heads)}",
+    heads = {**features.heads, **features.own_heads}
+    if head not in heads:
+        yield Problem(f"a {family} has no head '{head}'", f"it has {', '.join(heads)}",
                       "choose another family or objective", "head")  # fmt: skip
     for role in BUILDS[family].needs:
         if ids[role] is None:

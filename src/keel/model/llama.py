@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from keel.errors import StudyError
 from keel.model.llama_fast import hidden_states
 from keel.model.shapes import LlamaShapes, Precision, Shape
 from keel.model.trunk import PLAIN, Trunk
@@ -50,12 +51,21 @@ class Llama(LlamaShapes):
 
         return LlamaForCausalLM(self.config(shape))
 
-    def build(self, shape: Shape, precision: Precision, seed: int, ids: Mapping[str, int | None] = NO_IDS) -> Trunk:
+    def build(
+        self, shape: Shape, precision: Precision, seed: int, ids: Mapping[str, int | None] = NO_IDS,
+        head: str = "tokens",
+    ) -> Trunk:  # fmt: skip
         """Fresh weights from `seed`: N(0, 1/d) for matrices, residual outputs and table smaller, norms at 1.
 
         Matrices into the residual stream are scaled by 1/sqrt(2 L) (Radford et al. 2019, section 2.3); the tied table
         starts at .02 so that the first loss is ln V.
+
+        Raises:
+            StudyError: a head that a decoder has not.
         """
+        if head != "tokens":
+            raise StudyError(f"a llama has no head '{head}'", why="it predicts tokens, from the left alone",
+                             fix="choose another family or objective", where="head")  # fmt: skip
         library = self.library(shape)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():

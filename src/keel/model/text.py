@@ -35,15 +35,18 @@ class Text:
         self.name, shapes = name, SHAPES[name]
         self.shape, self.params, self.flop_per_token = shapes.shape, shapes.params, shapes.flop_per_token
 
-    def build(self, shape: Shape, precision: Precision, seed: int, ids: Mapping[str, int | None]) -> Trunk:
+    def build(
+        self, shape: Shape, precision: Precision, seed: int, ids: Mapping[str, int | None], head: str = "tokens"
+    ) -> Trunk:
         """Fresh weights from `seed`: N(0, 1 / fan-in) for matrices, those into the residual stream 1 / sqrt(2 L) of it.
 
         Tables N(0, .02^2), so that the first loss of a tied head is ln V; norms at 1, biases at 0.
         Reference: Radford et al. 2019, section 2.3 (residual scaling).
         """
         made = library(
-            self.name, shape, pad=ids["pad"], bos=ids["bos"], eos=ids["eos"], decoder_start=ids["decoder_start"]
-        )
+            self.name, shape, head=head, pad=ids["pad"], bos=ids["bos"], eos=ids["eos"],
+            decoder_start=ids["decoder_start"],
+        )  # fmt: skip
         trunk = Trunk(made, HEADS.get(self.name, PLAIN), precision)
         initialise(trunk, shape, seed)
         return trunk
@@ -57,7 +60,7 @@ class Text:
 def initialise(trunk: Trunk, shape: Shape, seed: int) -> None:
     """Overwrite all weights, in the order of their names, from one generator."""
     generator = torch.Generator().manual_seed(seed)
-    owners, table = dict(trunk.library.named_modules()), trunk.table
+    owners, table = dict(trunk.library.named_modules()), trunk.found_table()
     for name, weight in trunk.library.named_parameters():
         owner = owners[name.rpartition(".")[0]]
         if isinstance(owner, nn.Embedding) or weight is table:

@@ -19,7 +19,8 @@ from keel.model.shapes import Precision
 class Head(NamedTuple):
     """Where the library keeps what stands before the table: norm(activation(dense(h))); "" for nothing.
 
-    `table` and `bias` name weights of their own where the library's output embedding does not hold them.
+    `table` and `bias` name weights of their own where the library's output embedding does not hold them. `pooler` and
+    `pair` are the two layers of a head on pairs of texts: pair(tanh(pooler(h_1))).
     """
 
     dense: str = ""
@@ -27,18 +28,26 @@ class Head(NamedTuple):
     activation: str = "gelu"
     table: str = ""
     bias: str = ""
+    pooler: str = ""
+    pair: str = ""
 
 
 PLAIN = Head()
-BERT = Head("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm")
+BERT = Head(
+    "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", pooler="bert.pooler.dense",
+    pair="cls.seq_relationship",
+)  # fmt: skip
 ROBERTA = Head("lm_head.dense", "lm_head.layer_norm")
 # By family; one that is not named has a table and nothing before it.
 HEADS: Mapping[str, Head] = {
     "bert": BERT,
-    "bigbird": BERT._replace(activation="gelu_new"),
+    "bigbird": BERT._replace(activation="gelu_new", pooler="bert.pooler"),
     "roberta": ROBERTA,
     "xlm-roberta": ROBERTA,
-    "albert": Head("predictions.dense", "predictions.LayerNorm", "gelu_new"),
+    "albert": Head(
+        "predictions.dense", "predictions.LayerNorm", "gelu_new", pooler="albert.pooler",
+        pair="sop_classifier.classifier",
+    ),
     "electra": Head("generator_predictions.dense", "generator_predictions.LayerNorm"),
     "deberta-v2": Head(
         "lm_predictions.lm_head.dense", "lm_predictions.lm_head.LayerNorm",
@@ -68,7 +77,8 @@ class Trunk(nn.Module):
         return hidden.float() if mixed else hidden
 
     def _one(self, **inputs: Any) -> Tensor:
-        hidden: Tensor = self.library.base_model(**inputs).last_hidden_state
+        base, decoder = self.library.base_model, getattr(self.library, "mask_decoder", None)
+        hidden: Tensor = base(**inputs).last_hidden_state if decoder is None else decoder(base, **inputs)
         return hidden
 
     def _two(self, decoder_input_ids: Tensor, **inputs: Tensor) -> Tensor:
@@ -87,10 +97,16 @@ class Trunk(nn.Module):
     @property
     def table(self) -> Tensor:
         """The output table (V, e)."""
-        if self.head.table:
+        found = self.found_table()
+        assert found is not None, "this model's head predicts no tokens"
+        return found
+
+    def found_table(self) -> Tensor | None:
+        """The output table (V, e), or None behind a head that predicts no tokens."""
+        outputs = self.library.get_output_embeddings()
+        if outputs is not None and self.head.table:
             return _weight(self.library, self.head.table)
-        weight: Tensor = self.library.get_output_embeddings().weight
-        return weight
+        return None if outputs is None else outputs.weight
 
     @property
     def bias(self) -> Tensor | None:
@@ -114,6 +130,17 @@ class Trunk(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """W rows(h) + b: (..., V), for judges and samplers; a loss uses `nll`."""
         return linear(self.rows(hidden), self.table, self.bias)
+
+    def pair(self, hidden: Tensor) -> Tensor:
+        """Logits (B, 2) of the head on pairs, from the first state of (B, T, d)."""
+        pooled = torch.tanh(self.library.get_submodule(self.head.pooler)(hidden[:, 0]))
+        logits: Tensor = self.library.get_submodule(self.head.pair)(pooled)
+        return logits
+
+    def replaced(self, hidden: Tensor) -> Tensor:
+        """A logit (B, T) for every position of (B, T, d): was its token replaced?"""
+        logits: Tensor = self.library.discriminator_predictions(hidden)
+        return logits
 
     def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Sum of -ln p(target) over rows (..., d) and targets (...), in nats; logits are never stored."""

@@ -7,7 +7,7 @@ accumulation steps, so that 1 x 16, 4 x 4 and 2 x 2 x 4 samples give the same gr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -67,13 +67,15 @@ Start = Scratch | Released | FromRun | Branch
 class Part:
     """One module of an objective: what it is, how big, where it starts, and what is done to it.
 
-    `thaw_step` > 0: its weights do not move before that step. An "ema" part follows the part `ema_of`. Parts of one
-    `optimiser` name share its state and its clipping. `cache`: outputs of a frozen part are kept, keyed by its weights.
+    `head` is what stands behind its last hidden state, one of its family's. `thaw_step` > 0: its weights do not move
+    before that step. An "ema" part follows the part `ema_of`. Parts of one `optimiser` name share its state and its
+    clipping. `cache`: outputs of a frozen part are kept, keyed by its weights.
     """
 
     family: str
     size: Size
     start: Start
+    head: str = "tokens"
     role: Literal["train", "frozen", "ema"] = "train"
     ema_of: str | None = None
     thaw_step: int = 0
@@ -84,13 +86,15 @@ class Part:
 class Sample(NamedTuple):
     """One unit of data with its place in the corpus: a packed window, a document, or two texts that belong together.
 
-    `second` is the other text of a pair; `languages` names those of the two, where they are known.
+    `second` is the other text of a pair; `languages` names those of the two, where they are known. `elsewhere` draws a
+    text from another document than this one's; None where there is no other.
     """
 
     id: int
     tokens: np.ndarray
     second: np.ndarray | None = None
     languages: tuple[str, ...] = ()
+    elsewhere: Callable[[np.random.Generator], np.ndarray] | None = None
 
 
 class Window(NamedTuple):
@@ -144,6 +148,10 @@ class Objective(ABC):
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """The modules this loss trains; one model unless said otherwise."""
         return {"model": Part(family=family, size=size, start=start)}
+
+    def join(self, parts: dict[str, nn.Module]) -> dict[str, nn.Module]:
+        """The parts as they are used: where they share weights, these are joined here, before anything else is done."""
+        return parts
 
     @abstractmethod
     def example(self, sample: Sample, rng: np.random.Generator) -> Example:

@@ -35,8 +35,12 @@ def folder_of(run_folder: Path, step: int) -> Path:
 
 
 def part_state(parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Weights of all parts, tied tables once."""
-    return {f"{part}.{name}": w for part, module in parts.items() for name, w in module.named_parameters()}
+    """Weights of all parts; one that has several names, or that parts share, once."""
+    first: dict[Tensor, str] = {}
+    for part, module in parts.items():
+        for name, weight in module.named_parameters():
+            first.setdefault(weight, f"{part}.{name}")
+    return {name: weight for weight, name in first.items()}
 
 
 def load_parts(parts: Mapping[str, nn.Module], saved: Mapping[str, Tensor]) -> None:

@@ -67,7 +67,8 @@ class _Gradients:
     def __init__(
         self, parts: Mapping[str, nn.Module], weights: Mapping[str, float], counts: Mapping[str, int], apart: bool
     ) -> None:
-        self.params = [weight for part in parts.values() for weight in part.parameters() if weight.requires_grad]
+        moving = (weight for part in parts.values() for weight in part.parameters() if weight.requires_grad)
+        self.params = list(dict.fromkeys(moving))  # a weight that parts share has one gradient
         self.weights, self.counts = weights, counts
         self.apart: dict[str, list[Tensor | None]] | None = {} if apart else None
 

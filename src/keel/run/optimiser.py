@@ -19,17 +19,24 @@ Optimisers = Mapping[str, torch.optim.AdamW]
 
 
 def build(modules: Mapping[str, nn.Module], parts: Mapping[str, Part], spec: Spec) -> Optimisers:
-    """An AdamW for each optimiser named by a part that trains, now or after its thaw."""
-    of: dict[str, list[nn.Module]] = {}
+    """An AdamW for each optimiser named by a part that trains, now or after its thaw.
+
+    A weight that parts share is moved by one optimiser, that of the first of them.
+    """
+    of: dict[str, dict[Tensor, str]] = {}
+    taken: set[Tensor] = set()
     for name, part in parts.items():
         if part.role == "train":
-            of.setdefault(part.optimiser, []).append(modules[name])
-    return {name: _adam(members, spec) for name, members in of.items()}
+            found: dict[Tensor, str] = {
+                weight: path for path, weight in modules[name].named_parameters() if weight not in taken
+            }
+            of.setdefault(part.optimiser, {}).update(found)
+            taken |= set(found)
+    return {name: _adam(named, spec) for name, named in of.items()}
 
 
-def _adam(modules: list[nn.Module], spec: Spec) -> torch.optim.AdamW:
+def _adam(named: Mapping[Tensor, str], spec: Spec) -> torch.optim.AdamW:
     """Groups: matrices (lr_hidden, decayed), tables (lr_embedding), vectors (lr_hidden)."""
-    named = {weight: name for module in modules for name, weight in module.named_parameters()}
     tables = [weight for weight, name in named.items() if "embed" in name]
     matrices = [weight for weight, name in named.items() if "embed" not in name and weight.dim() > 1]
     vectors = [weight for weight, name in named.items() if "embed" not in name and weight.dim() <= 1]

@@ -58,7 +58,8 @@ def build(parts: Mapping[str, Part], spec: Spec, vocabulary: Vocabulary | None =
     built: dict[str, nn.Module] = {}
     for place, (name, part) in enumerate(parts.items()):
         family, seed = model.load(part.family), spec.seed + place * SEED_STRIDE
-        built[name] = family.build(family.shape(part.size), spec.precision, seed, ids_of(vocabulary))
+        shape = family.shape(part.size)
+        built[name] = family.build(shape, spec.precision, seed, ids_of(vocabulary), part.head)
     for name, part in parts.items():
         if part.role == "ema":
             assert part.ema_of is not None, f"part {name} follows nobody"

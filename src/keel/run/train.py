@@ -70,7 +70,7 @@ class Loop:
         self.family = model.load(spec.family)
         self.shape = self.family.shape(Size(**spec.size))
         self.plan = self.objective.parts(spec.family, Size(**spec.size), parts.start_of(spec))
-        self.parts = parts.build(self.plan, spec, vocabulary)
+        self.parts = self.objective.join(parts.build(self.plan, spec, vocabulary))
         self.optimisers = optimiser.build(self.parts, self.plan, spec)
         self.carry = self.objective.init_carry(self.parts)
         samples = samples_of(self.objective, shards, self.shape.context)

@@ -80,12 +80,14 @@ class FamilyShapes:
         n, m = parts.padded(features, use.encoder), use.decoder
         distances = parts.relative_rows(features, shape)
         layer, mapping = parts.layer_products(features, shape), parts.mapping_products(features, shape)
-        sample = n * (shape.layers * layer + mapping)
-        sample += shape.layers * 2 * a * (parts.pairs(features, n) + distances * n)
+        # The enhanced mask decoder applies the last layer once more.
+        layers = shape.layers + ("positions" in self._head(head))
+        sample = n * (layers * layer + mapping)
+        sample += layers * 2 * a * (parts.pairs(features, n) + distances * n)
         sample += shape.decoder_layers * (m * layer + 2 * a * (m * m + n * m) + 2 * d * a * (n + m))
         sample += sum(parts.head_products(features, shape, use.head)[part] for part in self._head(head))
         # Distances are projected once for all samples of a forward pass.
-        return use.batch * sample + shape.layers * 2 * d * a * distances
+        return use.batch * sample + layers * 2 * d * a * distances
 
     def full_use(self, shape: Shape) -> Use:
         """A sample that fills the context of every stack, with a target on every row of the last."""
@@ -120,7 +122,7 @@ class FamilyShapes:
         return 16.0 * self.params(shape).total + values * BYTES[precision["body"]] + logits
 
     def _head(self, head: str) -> tuple[str, ...]:
-        heads = self.features.heads
+        heads = {**self.features.heads, **self.features.own_heads}
         assert head in heads, f"this family has no head '{head}', only {', '.join(heads)}"
         return heads[head]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from keel.model.shapes.size import feed_forward_width, four_widths, half_more
@@ -19,11 +19,13 @@ PAIRED: Heads = {**POOLED, "sentences": ("tokens", "pooler", "pair")}
 # The library keeps BigBird's pooler under its masked head, where nothing trains it.
 BIG_BIRD: Heads = {**PAIRED, "tokens": ("tokens", "pooler")}
 REPLACED: Heads = {**PLAIN, "replaced": ("replaced",)}
+# DeBERTa: absolute positions and one more pass through the last layer; a norm before "replaced".
+DEBERTA: Heads = {"enhanced": ("tokens", "positions"), "replaced": ("norm", "replaced")}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """The named differences between text families.
+    """The named differences between text families; `own_heads` are ours and not the library's.
 
     norm_vectors: 2 = weight and bias, 1 = weight alone. position_offset: rows of the position table beyond the context
     (None: no table). embedding_cap: None = the token table is as wide as the model, 0 = as wide unless asked, else the
@@ -37,6 +39,7 @@ class Features:
 
     kind: Kind
     heads: Heads
+    own_heads: Heads = field(default_factory=dict)
     saved: tuple[int, int, int]
     cross: tuple[int, int] = (0, 0)
     feed_forward: Callable[[int], int] = four_widths
@@ -98,8 +101,8 @@ FEATURES: Mapping[str, Features] = {
         transform=2, output_bias=True, saved=(8, 2, 1),
     ),
     "deberta-v2": Features(
-        kind="encoder", heads=PLAIN, distance_buckets=256, token_types=0, embedding_norm=True, transform=2,
-        output_bias=True, saved=(8, 2, 1),
+        kind="encoder", heads=PLAIN, own_heads=DEBERTA, distance_buckets=256, token_types=0, embedding_norm=True,
+        transform=2, output_bias=True, saved=(8, 2, 1),
     ),
     "modernbert": Features(
         kind="encoder", heads=PLAIN, feed_forward=half_more, gated=True, attention_bias=False, feed_forward_bias=False,

@@ -58,6 +58,8 @@ def head_params(features: Features, shape: Shape) -> Mapping[str, int]:
         "pooler": d * d + d,
         "pair": 2 * d + 2,
         "replaced": d * d + d + d + 1,
+        "norm": features.norm_vectors * d,
+        "positions": shape.context * d,
     }
 
 
@@ -69,6 +71,8 @@ def head_products(features: Features, shape: Shape, rows: int) -> Mapping[str, i
         "pooler": d * d,
         "pair": 2 * d,
         "replaced": rows * (d * d + d),
+        "norm": 0,
+        "positions": 0,
     }
 
 
