@@ -44,12 +44,12 @@ class Batches:
     def _collate(self, objective: Objective, first: int, samples: list[Sample]) -> Batch:
         """`first` is the place of the first sample in the run: a step may end one epoch and begin the next."""
         examples = [
-            objective.example(sample, self._rng(objective, (first + place) // len(self.source), sample.id))
+            objective.example(sample, self.rng(objective, (first + place) // len(self.source), sample.id))
             for place, sample in enumerate(samples)
         ]
         return objective.collate(examples, [sample.id for sample in samples])
 
-    def _rng(self, objective: Objective, epoch: int, sample_id: int) -> np.random.Generator:
+    def rng(self, objective: Objective, epoch: int, sample_id: int) -> np.random.Generator:
         """Fresh draws every epoch, or the same ones again after `variants` epochs."""
         turn = epoch % objective.variants if objective.variants else epoch
         return np.random.Generator(np.random.Philox(key=[self.seed << 32 | turn, sample_id]))
