@@ -36,10 +36,14 @@ class Scratch:
 
 @dataclass(frozen=True)
 class Released:
-    """Start from a folder as the library's `from_pretrained` reads it; `sha256` of its weights is part of identity."""
+    """Start from a folder as the library's `from_pretrained` reads it; `sha256`, over config and weights, is identity.
+
+    `only` "encoder": the encoder alone is taken, into an encoder-decoder.
+    """
 
     folder: str
     sha256: str
+    only: Literal["all", "encoder"] = "all"
     kind: Literal["released"] = "released"
 
 
@@ -48,6 +52,7 @@ class FromRun:
     """Start from the exported weights of an earlier run; what is missing there is made fresh, and said."""
 
     run: str
+    only: Literal["all", "encoder"] = "all"
     kind: Literal["run"] = "run"
 
 
@@ -69,7 +74,8 @@ class Part:
 
     `head` is what stands behind its last hidden state, one of its family's. `thaw_step` > 0: its weights do not move
     before that step. An "ema" part follows the part `ema_of`. Parts of one `optimiser` name share its state and its
-    clipping. `cache`: outputs of a frozen part are kept, keyed by its weights.
+    clipping. `cache`: outputs of a frozen part are kept, keyed by its weights. `vocabulary`: whose ids it reads, the
+    run's or (a teacher behind a map) its own.
     """
 
     family: str
@@ -81,6 +87,7 @@ class Part:
     thaw_step: int = 0
     optimiser: str = "main"
     cache: bool = False
+    vocabulary: Literal["run", "own"] = "run"
 
 
 class Sample(NamedTuple):
@@ -121,15 +128,25 @@ class Batch:
     ids: tuple[int, ...] = field(default=())
 
 
+class Rows(NamedTuple):
+    """States (n, d) that meet the head of "model", and the tokens (n,) that they predict."""
+
+    hidden: Tensor
+    targets: Tensor
+
+
 class Objective(ABC):
     """A loss as data -> sums; see the module's page in docs/design.md.
 
     `coupled`: terms that need the features of all samples of a step; `losses` then gives features, `batch_losses` the
-    terms.
+    terms. `terms` are all names that counts can have, known before any batch: what a loss must say to be held by
+    another. A whole step may be without those that are `optional`: they add nothing to it and are logged as absent.
     """
 
     facts: ClassVar[Facts]
     coupled: ClassVar[bool] = False
+    terms: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     variants: int = 0  # k > 0: a sample is drawn in k ways in turn, one an epoch (static masks); 0: anew every epoch
 
     def __init__(self, options: Mapping[str, Any] | None = None, vocabulary: Vocabulary | None = None) -> None:
@@ -166,6 +183,18 @@ class Objective(ABC):
         self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key
     ) -> tuple[Sums, Features | None, Stats]:
         """The sum of each term over the micro-batch, features of coupled terms, and anything worth logging as sums."""
+
+    def rows(self, parts: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Rows]:
+        """What meets the head of `parts["model"]`, by term: another model in its place answers the same questions.
+
+        Raises:
+            StudyError: this loss does not predict tokens row by row, or does not say where.
+        """
+        name = type(self).__name__
+        raise StudyError(
+            f"{name} has no rows to distil", why="it does not say which states predict which tokens",
+            fix=f"hold another loss, or give {name} a method `rows` (docs/design.md)", where="options.of",
+        )  # fmt: skip
 
     def batch_losses(self, parts: Mapping[str, nn.Module], everyone: Features, mine: slice) -> Sums:
         """The sum of each coupled term over the rows `mine` of all features of the step."""

@@ -11,7 +11,20 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import nn
 
-from keel.objective.base import Batch, Carry, Example, Features, Key, Objective, Sample, Stats, Sums, Window, stack
+from keel.objective.base import (
+    Batch,
+    Carry,
+    Example,
+    Features,
+    Key,
+    Objective,
+    Rows,
+    Sample,
+    Stats,
+    Sums,
+    Window,
+    stack,
+)
 from keel.objective.facts import FACTS, Facts
 
 
@@ -22,6 +35,7 @@ class CLM(Objective):
     """
 
     facts: ClassVar[Facts] = FACTS["clm"]
+    terms = ("clm",)
 
     def window(self, context: int) -> Window:
         """One token more than positions: the last one is a target only."""
@@ -41,5 +55,9 @@ class CLM(Objective):
     ) -> tuple[Sums, Features | None, Stats]:
         """Sum of next-token losses."""
         model: Any = parts["model"]
-        hidden = model(input_ids=batch.tensors["inputs"])
-        return {"clm": model.nll(hidden, batch.tensors["targets"])}, None, {}
+        return {name: model.nll(*rows) for name, rows in self.rows(parts, batch).items()}, None, {}
+
+    def rows(self, parts: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Rows]:
+        """Every position."""
+        hidden = parts["model"](input_ids=batch.tensors["inputs"])
+        return {"clm": Rows(hidden.flatten(0, 1), batch.tensors["targets"].flatten())}

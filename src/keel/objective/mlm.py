@@ -19,6 +19,7 @@ from keel.objective.base import (
     Features,
     Key,
     Objective,
+    Rows,
     Sample,
     Stats,
     Sums,
@@ -44,6 +45,7 @@ class MLM(Objective):
     """
 
     facts: ClassVar[Facts] = FACTS["mlm"]
+    terms = ("mlm",)
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -77,6 +79,9 @@ class MLM(Objective):
     ) -> tuple[Sums, Features | None, Stats]:
         """Sum over the chosen positions."""
         model: Any = parts["model"]
-        hidden = model(input_ids=batch.tensors["inputs"])
-        rows = hidden.flatten(0, 1)[batch.tensors["places"]]
-        return {"mlm": model.nll(rows, batch.tensors["targets"])}, None, {}
+        return {name: model.nll(*rows) for name, rows in self.rows(parts, batch).items()}, None, {}
+
+    def rows(self, parts: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Rows]:
+        """The chosen positions."""
+        hidden = parts["model"](input_ids=batch.tensors["inputs"])
+        return {"mlm": Rows(hidden.flatten(0, 1)[batch.tensors["places"]], batch.tensors["targets"])}
