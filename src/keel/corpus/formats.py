@@ -160,6 +160,14 @@ def _decode(decoder: codecs.IncrementalDecoder, block: bytes, path: Path, offset
 # ---- lines ----
 
 
+def lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    """Numbered lines of a plain text file with their ends; only a line feed ends one."""
+    try:
+        yield from _lines(path, _codec(encoding))
+    except (OSError, EOFError, zlib.error) as error:
+        raise unreadable(path, error) from error
+
+
 def _lines(path: Path, codec: str) -> Iterator[tuple[int, str]]:
     """Numbered lines of at most 64 MiB with their ends; a longer one is refused before it is read whole."""
     with open_bytes(path) as file:

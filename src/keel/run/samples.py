@@ -5,11 +5,18 @@ Legend: n samples.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import numpy as np
+
+from keel.corpus.parallel import Bitext
 from keel.corpus.shards import Shards
+from keel.corpus.tokenizer import SEPARATOR_ID
 from keel.errors import StudyError
 from keel.objective.base import Objective, Sample
+
+SCAN_TOKENS = 1 << 24
 
 
 class Samples(Protocol):
@@ -38,7 +45,110 @@ class Windows:
         return Sample(index, self.shards.window(index * self.stride, self.length))
 
 
-def samples_of(objective: Objective, shards: Shards, context: int) -> Samples:
-    """What this objective reads at this context."""
+class Documents:
+    """Whole documents without their separators; one of more than `most` tokens in consecutive pieces, nothing dropped.
+
+    A sample's id holds both: document 2^32 + piece.
+    """
+
+    def __init__(self, shards: Shards, most: int) -> None:
+        self.shards, self.most = shards, most
+        self.ends = _separators(shards)
+        self.starts = np.concatenate([[0], self.ends[:-1] + 1]).astype(np.int64)
+        # The last piece of each document [D], counted over all of them.
+        self.pieces = np.cumsum(-(-(self.ends - self.starts) // most))
+        if not len(self):
+            raise StudyError("the training text holds no document", why="its stream is empty", fix="bring more text",
+                             where=str(shards.folder))  # fmt: skip
+
+    def __len__(self) -> int:
+        return int(self.pieces[-1]) if len(self.pieces) else 0
+
+    def __getitem__(self, index: int) -> Sample:
+        document = int(np.searchsorted(self.pieces, index, side="right"))
+        piece = index - (int(self.pieces[document - 1]) if document else 0)
+        start = int(self.starts[document]) + piece * self.most
+        length = min(self.most, int(self.ends[document]) - start)
+        return Sample(document << 32 | piece, self.shards.window(start, length))
+
+
+def _separators(shards: Shards) -> np.ndarray:
+    """Where the documents of the training stream end [D]."""
+    found, first = [np.empty(0, np.int64)], 0
+    for part in shards.parts:
+        for start in range(0, len(part), SCAN_TOKENS):
+            found.append(np.flatnonzero(part[start : start + SCAN_TOKENS] == SEPARATOR_ID) + first + start)
+        first += len(part)
+    return np.concatenate(found)
+
+
+class Parallel:
+    """Pairs of lines that say the same in two languages: `tokens` and `second` of a sample.
+
+    Raises:
+        StudyError: the sides have unequal numbers of lines, or a side is longer than `most` tokens, unless such pairs
+            are to be left out (`left_out` counts them).
+    """
+
+    def __init__(self, bitext: Bitext, most: int, *, leave_out: bool = False) -> None:
+        self.source, self.target = bitext.train
+        self.languages = bitext.languages
+        if len(self.source) != len(self.target):
+            raise StudyError("the two sides have unequal numbers of lines", where=str(bitext.folder),
+                             why=f"{len(self.source)} and {len(self.target)}", fix="align them again")  # fmt: skip
+        fits = np.maximum(self.source.lengths, self.target.lengths) <= most
+        self.kept, self.left_out = np.flatnonzero(fits), int(np.count_nonzero(~fits))
+        if self.left_out and not leave_out:
+            longest = int(max(self.source.lengths.max(), self.target.lengths.max()))
+            raise StudyError(
+                f"{self.left_out} of {len(fits)} pairs are longer than the context", where=str(bitext.folder),
+                why=f"a side may hold {most} tokens, the longest has {longest}; the first is pair {np.argmin(fits)}",
+                fix="raise model.context, or say too_long = 'leave out'",
+            )  # fmt: skip
+        if not len(self.kept):
+            raise StudyError("no pair of lines fits the context", why=f"a side may hold {most} tokens",
+                             fix="raise model.context", where=str(bitext.folder))  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def __getitem__(self, index: int) -> Sample:
+        line = int(self.kept[index])
+        return Sample(line, self.source[line], self.target[line], self.languages)
+
+
+def _windows(objective: Objective, corpus: Shards | Bitext, context: int) -> Samples:
     window = objective.window(context)
-    return Windows(shards, window.length, window.stride)
+    return Windows(_stream(corpus), window.length, window.stride)
+
+
+def _documents(objective: Objective, corpus: Shards | Bitext, context: int) -> Samples:
+    return Documents(_stream(corpus), objective.window(context).length)
+
+
+def _parallel(objective: Objective, corpus: Shards | Bitext, context: int) -> Samples:
+    if not isinstance(corpus, Bitext):
+        raise StudyError("this loss reads pairs of lines", why="the corpus is one text", where="[data]",
+                         fix="bring two files of lines that match, or choose a loss for plain text")  # fmt: skip
+    leave_out = objective.options.get("too_long") == "leave out"
+    return Parallel(corpus, objective.window(context).length, leave_out=leave_out)
+
+
+def _stream(corpus: Shards | Bitext) -> Shards:
+    """One stream of text."""
+    if isinstance(corpus, Bitext):
+        raise StudyError("this loss reads one text", why="the corpus is pairs of lines", where="[data]",
+                         fix="choose the loss 'translation', or bring plain text")  # fmt: skip
+    return corpus
+
+
+READERS: Mapping[str, Callable[[Objective, Shards | Bitext, int], Samples]] = {
+    "windows": _windows,
+    "documents": _documents,
+    "parallel": _parallel,
+}
+
+
+def samples_of(objective: Objective, corpus: Shards | Bitext, context: int) -> Samples:
+    """What this objective reads at this context."""
+    return READERS[objective.facts.reads](objective, corpus, context)
