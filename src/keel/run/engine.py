@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from keel.errors import Problem, StudyError
 from keel.objective.base import Batch, Carry, Features, Key, Objective, Stats, Sums
 
 
@@ -40,10 +41,13 @@ def accumulate(
     C_t is known before the first backward pass, so the split into micro-batches and ranks does not change the
     gradient. With `norms` each term is differentiated apart: the same gradient, up to the order of its sum.
 
+    A term without a target in the whole step adds nothing and has no mean, where the objective says it is optional.
+
     Raises:
-        ZeroDivisionError: a term without a single counted target in the whole step.
+        StudyError: a term without a single target in the whole step, and not optional.
     """
     counts, weights = _all_counts(batches), objective.weights(step)
+    _check(objective, counts, step)
     keys = [Key(seed, step, batch.ids) for batch in batches]
     sums: dict[str, float] = dict.fromkeys(counts, 0.0)
     stats: Stats = {}
@@ -58,7 +62,8 @@ def accumulate(
             sums[name] += float(term.detach())
         stats = {name: stats[name] + value if name in stats else value for name, value in seen.items()}
     found = grads.finish()
-    return Step({name: total / counts[name] for name, total in _all_sums(sums).items()}, _all_stats(stats), found)
+    means = {name: total / counts[name] for name, total in _all_sums(sums).items() if counts[name]}
+    return Step(means, _all_stats(stats), found)
 
 
 class _Gradients:
@@ -74,11 +79,13 @@ class _Gradients:
 
     def add(self, terms: Sums, pulled: tuple[Features, Features] | None = None) -> None:
         """Add a micro-batch's sums, and the gradient that coupled terms have by its features."""
-        loss = {name: term / self.counts[name] for name, term in terms.items()}
+        assert terms or pulled is not None, "an objective without a term"
+        loss = {name: term / self.counts[name] for name, term in terms.items() if self.counts[name]}
         if pulled is not None:
             features, pull = pulled
             loss[COUPLED] = torch.stack([(features[name] * pull[name]).sum() for name in features]).sum()
-        assert loss, "an objective without a term"
+        if not any(value.requires_grad for value in loss.values()):
+            return
         if self.apart is None:
             total = torch.stack([self._weight(name) * value for name, value in loss.items()]).sum()
             total.backward()  # type: ignore[no-untyped-call]
@@ -114,13 +121,16 @@ class _Gradients:
     def finish(self) -> dict[str, float]:
         """Sum over ranks; the norm of each term's gradient where they were kept apart."""
         if self.apart is None:
-            _reduce([weight.grad for weight in self.params if weight.grad is not None])
+            for weight, grad in zip(self.params, _reduce([weight.grad for weight in self.params], self.params)):
+                weight.grad = grad
             return {}
         norms = {}
-        for name in sorted(self.apart):
-            _reduce([grad for grad in self.apart[name] if grad is not None])
-            norms[name] = float(torch.stack([g.norm() for g in self.apart[name] if g is not None]).norm())
-            for weight, grad in zip(self.params, self.apart[name]):
+        for name in sorted({*self.counts, COUPLED}):  # every rank the same ones, whatever its own samples hold
+            grads = _reduce(self.apart.get(name, [None] * len(self.params)), self.params)
+            there = [grad.norm() for grad in grads if grad is not None]
+            if there:
+                norms[name] = float(torch.stack(there).norm())
+            for weight, grad in zip(self.params, grads):
                 if grad is not None:
                     share = self._weight(name) * grad
                     weight.grad = share if weight.grad is None else weight.grad + share
@@ -164,6 +174,17 @@ def _couple(
     ]
 
 
+def _check(objective: Objective, counts: Mapping[str, int], step: int) -> None:
+    """Every term has a target somewhere in the step, unless it may do without."""
+    empty = [name for name, count in counts.items() if not count and name not in objective.optional]
+    if empty:
+        raise StudyError.all(
+            Problem(f"term '{name}' has no target in step {step}", "not one of the step's samples holds any",
+                    "raise train.batch, or the share of tokens that the loss predicts", "train.batch")
+            for name in empty
+        )  # fmt: skip
+
+
 def _all_counts(batches: Sequence[Batch]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for batch in batches:
@@ -189,11 +210,22 @@ def _all_stats(stats: Stats) -> Stats:
     return stats
 
 
-def _reduce(grads: Sequence[Tensor]) -> None:
-    """Sum gradients over ranks in one flat message: they are shares of one sum, so they add."""
-    if ranks()[1] == 1 or not grads:
-        return
-    flat = torch.cat([grad.reshape(-1) for grad in grads])
+def _reduce(grads: Sequence[Tensor | None], weights: Sequence[Tensor]) -> list[Tensor | None]:
+    """Sum gradients over ranks in one flat message: they are shares of one sum, so they add.
+
+    A weight that only other ranks' samples used counts as 0 here; one that nobody used stays without a gradient.
+    """
+    if ranks()[1] == 1 or not weights:
+        return list(grads)
+    used = torch.tensor([grad is not None for grad in grads], dtype=torch.int32, device=weights[0].device)
+    dist.all_reduce(used)
+    places = used.nonzero().flatten().tolist()
+    mine = [torch.zeros_like(weights[at]) if (grad := grads[at]) is None else grad for at in places]
+    reduced: list[Tensor | None] = [None] * len(weights)
+    if not places:
+        return reduced
+    flat = torch.cat([grad.reshape(-1) for grad in mine])
     dist.all_reduce(flat)
-    for grad, piece in zip(grads, flat.split([grad.numel() for grad in grads])):
-        grad.copy_(piece.view_as(grad))
+    for at, grad, piece in zip(places, mine, flat.split([grad.numel() for grad in mine])):
+        reduced[at] = grad.copy_(piece.view_as(grad))
+    return reduced
