@@ -41,9 +41,11 @@ ALSO = {"bos": ("cls_token_id",), "eos": ("sep_token_id", "forced_eos_token_id")
 
 def library(
     family: str, shape: Shape, *, head: str = "tokens", pad: int | None = None, bos: int | None = None,
-    eos: int | None = None, decoder_start: int | None = None,
+    eos: int | None = None, decoder_start: int | None = None, given: Any = None,
 ) -> Any:  # fmt: skip
     """The library's module of a shape with the library's initial weights, on the torch device that is current.
+
+    `given` is a config to take as it is: a released model's, made to this shape.
 
     Raises:
         StudyError: an unknown family or head, a missing or impossible token id (all at once).
@@ -62,7 +64,7 @@ def library(
     if found:
         raise StudyError.all(found)
     features = FEATURES[family]
-    module = _made(family, features.kind, head, config(family, shape, ids))
+    module = _made(family, features.kind, head, config(family, shape, ids) if given is None else given)
     if features.kind == "encoder-decoder" and not shape.tied:
         _join_tables(module.base_model, features.tables_when_untied)
     _join_biases(module)

@@ -45,15 +45,15 @@ class Llama(LlamaShapes):
             bos_token_id=0, eos_token_id=0,
         )  # fmt: skip
 
-    def library(self, shape: Shape) -> Any:
-        """The library's own module of a shape, with its own initial weights."""
+    def library(self, shape: Shape, given: Any = None) -> Any:
+        """The library's own module of a shape (or of a `given` config), with its own initial weights."""
         from transformers import LlamaForCausalLM
 
-        return LlamaForCausalLM(self.config(shape))
+        return LlamaForCausalLM(self.config(shape) if given is None else given)
 
     def build(
         self, shape: Shape, precision: Precision, seed: int, ids: Mapping[str, int | None] = NO_IDS,
-        head: str = "tokens",
+        head: str = "tokens", given: Any = None,
     ) -> Trunk:  # fmt: skip
         """Fresh weights from `seed`: N(0, 1/d) for matrices, residual outputs and table smaller, norms at 1.
 
@@ -66,7 +66,7 @@ class Llama(LlamaShapes):
         if head != "tokens":
             raise StudyError(f"a llama has no head '{head}'", why="it predicts tokens, from the left alone",
                              fix="choose another family or objective", where="head")  # fmt: skip
-        library = self.library(shape)
+        library = self.library(shape, given)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for name, weight in library.named_parameters():

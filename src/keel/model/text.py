@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,8 +37,9 @@ class Text:
         self.shape, self.params, self.flop_per_token = shapes.shape, shapes.params, shapes.flop_per_token
 
     def build(
-        self, shape: Shape, precision: Precision, seed: int, ids: Mapping[str, int | None], head: str = "tokens"
-    ) -> Trunk:
+        self, shape: Shape, precision: Precision, seed: int, ids: Mapping[str, int | None], head: str = "tokens",
+        given: Any = None,
+    ) -> Trunk:  # fmt: skip
         """Fresh weights from `seed`: N(0, 1 / fan-in) for matrices, those into the residual stream 1 / sqrt(2 L) of it.
 
         Tables N(0, .02^2), so that the first loss of a tied head is ln V; norms at 1, biases at 0.
@@ -45,7 +47,7 @@ class Text:
         """
         made = library(
             self.name, shape, head=head, pad=ids["pad"], bos=ids["bos"], eos=ids["eos"],
-            decoder_start=ids["decoder_start"],
+            decoder_start=ids["decoder_start"], given=given,
         )  # fmt: skip
         trunk = Trunk(made, HEADS.get(self.name, PLAIN), precision)
         initialise(trunk, shape, seed)
