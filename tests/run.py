@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 # Rooms whose doctests need torch; all others belong to the pure tier.
-TORCH_ROOMS = ("objective", "model", "evaluate", "run")
+TORCH_ROOMS = ("objective", "model", "evaluate", "run", "prove")
 PURE_IN_THEM = ("objective/facts.py", "model/shapes")
 SLOWEST = 5
 WORKERS = "2"

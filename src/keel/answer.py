@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from keel.errors import Problem
 
@@ -33,7 +33,8 @@ class Number(NamedTuple):
 class Answer:
     """The outcome of one verb; `text` is what a person reads, `result` what a program reads.
 
-    `artefact` is the whole of what the verb made, for other verbs and pages; it is not printed.
+    `artefact` is the whole of what the verb made, for other verbs and pages; it is not printed. `status` is "refused"
+    where the outcome is an honest "no" that has a table to show, "invalid" where some of the input was wrong.
     """
 
     result: dict[str, Any] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Answer:
     reads: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     artefact: dict[str, Any] = field(default_factory=dict)
+    status: Literal["ok", "refused", "invalid"] = "ok"
 
     def json(self, command: str, status: str) -> dict[str, Any]:
         """The one machine-readable shape that every verb prints with --json."""

@@ -207,10 +207,20 @@ def status(study: StudyOption = Path("."), json: JsonOption = False) -> None:
 
 
 @app.command()
-def doctor(json: JsonOption = False) -> None:
-    """The environment: cores, memory, precision, missing extras and how to get them."""
+def doctor(
+    prove: Annotated[
+        str | None, typer.Option(metavar="LOSS", help="A loss by name, yours as module:Name, or all: is it sound?")
+    ] = None,
+    set_: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The environment: cores, memory, precision, missing extras; with --prove, is a loss sound? (--set: options)"""
 
     def work() -> Answer:
+        if prove:
+            from keel.verbs import prove as prove_
+
+            return prove_(prove, set_ or [], quiet=json)
         from keel.doctor import doctor
 
         return doctor()
@@ -261,7 +271,8 @@ def _finish(command: str, as_json: bool, work: Callable[[], Answer]) -> None:
 def _outcome(command: str, work: Callable[[], Answer]) -> tuple[Answer, str]:
     again = "run the same command again: it goes on where it stopped"
     try:
-        return work(), "ok"
+        answer = work()
+        return answer, answer.status
     except StudyError as error:
         return Answer(problems=list(error.problems)), "invalid"
     except Refused as error:

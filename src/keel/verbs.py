@@ -153,6 +153,14 @@ def cancel_job(folder: Path) -> Answer:
     )
 
 
+def prove(name: str, settings: list[str], quiet: bool = False) -> Answer:
+    """Hold a loss, or with "all" every one that is built in, against the conformance suite."""
+    _need_train()
+    from keel.prove.verb import prove
+
+    return prove(name, settings, quiet)
+
+
 def _need_train() -> None:
     from importlib.util import find_spec
 

@@ -1,0 +1,87 @@
+"""The conformance suite: a loss -> one result a check, in order; what rests on a failed check is not judged."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from keel.plan.spec import Spec
+from keel.prove import contract, grid, world
+from keel.prove.bench import Bench, build
+from keel.prove.gradient import gradient
+from keel.prove.padding import padding
+from keel.prove.pool import Ranks
+from keel.prove.randomness import randomness
+from keel.prove.result import Result, Verdict, caught, not_judged
+from keel.prove.resume import resume
+from keel.prove.statistics import statistics
+
+# Each check with those it rests on: a mean also breaks the grid, and padding that counts does so too.
+CHECKS: Mapping[str, tuple[str, ...]] = {
+    "contract": (),
+    "sums": ("contract",),
+    "counts": ("contract",),
+    "empty": ("contract",),
+    "randomness": ("contract",),
+    "statistics": ("contract", "randomness"),
+    "gradient": ("contract", "randomness"),
+    "padding": ("contract", "randomness"),
+    "invariance": ("contract", "sums", "randomness", "padding"),
+    "resume": ("contract", "randomness"),
+}
+OF_A_BENCH: Mapping[str, Callable[[Bench], Verdict]] = {
+    "contract": contract.contract, "sums": contract.sums, "counts": contract.counts, "empty": contract.empty,
+    "randomness": randomness, "statistics": statistics, "gradient": gradient, "padding": padding,
+}  # fmt: skip
+
+
+class Suite(AbstractContextManager["Suite"]):
+    """Tiny text and four ranks, made once; `prove` may be called for any number of losses. Use as a context."""
+
+    def __enter__(self) -> Suite:
+        self.folder = Path(tempfile.mkdtemp(prefix="keel-prove-"))
+        self.world = world.make(self.folder / "world")
+        self.ranks = Ranks(self.folder).__enter__()
+        self.number = 0
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.ranks.__exit__(kind, error, at)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def prove(self, name: str, options: Mapping[str, Any] | None = None) -> Iterator[Result]:
+        """Each check's result as it is known.
+
+        Raises:
+            StudyError: the loss cannot be loaded, or refuses its options.
+        """
+        spec = world.spec_of(name, options or {}, self.world)
+        self.number += 1
+        scratch = self.folder / f"loss-{self.number}"
+        bench = build(spec, self.world)
+        failed: set[str] = set()
+        for check, rests_on in CHECKS.items():
+            started_s = time.monotonic()
+            before = [one for one in rests_on if one in failed]
+            if before:
+                verdict = not_judged(f"'{before[0]}' failed, and this rests on it")
+            else:
+                verdict = caught(lambda check=check: self._judge(check, spec, bench, scratch))  # type: ignore[misc]
+            if verdict.ok is False:
+                failed.add(check)
+            yield Result(check, *verdict, time.monotonic() - started_s)
+
+    def _judge(self, check: str, spec: Spec, bench: Bench, scratch: Path) -> Verdict:
+        if check == "resume":
+            return resume(spec, self.world, scratch)
+        if check == "invariance":
+            step, counts = grid.uneven(bench)
+            asked = self.ranks.ask(spec, self.world, step)
+            return grid.invariance(bench, step, counts, self.ranks.answer(asked))
+        return OF_A_BENCH[check](bench)

@@ -1,0 +1,90 @@
+"""`keel doctor --prove`: losses -> a table of checks, the numbers of those that failed, and what to do about each."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from keel.answer import Answer
+from keel.errors import Problem, StudyError
+from keel.objective import OBJECTIVES
+from keel.progress import Progress
+from keel.prove.result import Result
+from keel.prove.show import shown
+from keel.prove.suite import CHECKS, Suite
+from keel.prove.world import EXAMPLES
+from keel.study import parse_override
+
+FIXES: Mapping[str, str] = {
+    "contract": "see the contract in keel/objective/base.py",
+    "sums": "return the sum over targets of the micro-batch; the engine divides by the count over all ranks",
+    "counts": "count in `collate` exactly the targets that `losses` adds up, and leave weights to `weights()`",
+    "empty": "let sums be 0 (with a gradient of 0) where there is no target; never divide by a count",
+    "randomness": "draw only from the `rng` of `example` and from the `key` of `losses`",
+    "statistics": "choose targets among ordinary tokens, as many as the option says",
+    "gradient": "look for a detached tensor, an in-place change or a hand-written backward pass",
+    "padding": "mask padding in attention and leave it out of sums and counts",
+    "invariance": "nothing may be computed from a whole micro-batch but sums; what needs all samples is `coupled`",
+    "resume": "keep state in the carry (`init_carry`, `after_step`), never on the objective",
+}
+
+
+def prove(name: str, settings: list[str], quiet: bool = False) -> Answer:
+    """One loss by name or "module:Name" with its options, or "all" that are built in, each by its defaults.
+
+    Raises:
+        StudyError: the loss cannot be loaded, or refuses its options.
+    """
+    options = dict(parse_override(text) for text in settings)
+    if name == "all" and options:
+        raise StudyError("--set with --prove all", why="options belong to one loss", fix="name the loss")
+    # The user's own module lies where they stand, as it does for the processes of a run.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    asked = {one: EXAMPLES.get(one, {}) for one in OBJECTIVES} if name == "all" else {name: options}
+    started_s = time.monotonic()
+    results, unloaded = _results(asked, quiet)
+    if unloaded and name != "all":
+        raise StudyError.all(unloaded)
+    failed = [(one, result) for one, found in results.items() for result in found if result.ok is False]
+    return Answer(
+        result={
+            "seconds": time.monotonic() - started_s,
+            "losses": {
+                one: {"proven": not any(r.ok is False for r in found), "checks": [r._asdict() for r in found]}
+                for one, found in results.items()
+            },
+        },
+        text=shown(results, sys.stdout.isatty()),
+        problems=[*unloaded, *(_problem(one, result) for one, result in failed)],
+        status="invalid" if unloaded else "refused" if failed else "ok",
+    )  # fmt: skip
+
+
+def _results(asked: Mapping[str, Mapping[str, Any]], quiet: bool) -> tuple[dict[str, list[Result]], list[Problem]]:
+    """Results by loss, and what stood against loading others."""
+    progress = Progress("prove", len(asked) * len(CHECKS), stream=io.StringIO() if quiet else None)
+    results: dict[str, list[Result]] = {}
+    unloaded: list[Problem] = []
+    with Suite() as suite:
+        for place, (name, options) in enumerate(asked.items()):
+            try:
+                checks = suite.prove(name, options)
+                found = results.setdefault(name, [])
+                for done, result in enumerate(checks, start=1):
+                    found.append(result)
+                    progress.update(place * len(CHECKS) + done, f"{name} {result.name}")
+            except StudyError as error:
+                del results[name]
+                unloaded += error.problems
+    progress.close(f"{len(results)} losses, {sum(map(len, results.values()))} checks")
+    return results, unloaded
+
+
+def _problem(name: str, result: Result) -> Problem:
+    held = "" if result.measured is None else f"measured {result.measured:.3g} against {result.bound:.3g}: "
+    return Problem(f"'{name}' fails '{result.name}'", held + result.why, FIXES[result.name])
