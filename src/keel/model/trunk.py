@@ -94,6 +94,29 @@ class Trunk(nn.Module):
         states: Tensor = self.library.get_encoder()(**inputs).last_hidden_state
         return states
 
+    def beside(self, *, sides: Tensor, places: Tensor, languages: Tensor) -> dict[str, Tensor]:
+        """Of these (B, T), what this model has a table for, under the library's names."""
+        config, base = self.library.config, self.library.base_model
+        positions = getattr(base, "position_embeddings", None)
+        if positions is None and isinstance(getattr(base, "embeddings", None), nn.Module):
+            positions = getattr(base.embeddings, "position_embeddings", None)
+        given = {}
+        if isinstance(positions, nn.Embedding):
+            # Where a row is kept for padding, the first position's stands behind it.
+            first = 0 if positions.padding_idx is None else positions.padding_idx + 1
+            given["position_ids"] = places + first
+        if getattr(config, "type_vocab_size", 0) > 1:
+            given["token_type_ids"] = sides
+        if self.languages:
+            given["langs"] = languages
+        return given
+
+    @property
+    def languages(self) -> int:
+        """Rows of the table of languages; 0 for none."""
+        config = self.library.config
+        return int(config.n_langs) if getattr(config, "use_lang_emb", False) else 0
+
     @property
     def table(self) -> Tensor:
         """The output table (V, e)."""

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 OBJECTIVES: Mapping[str, str] = {
     "clm": "keel.objective.clm:CLM",
     "mlm": "keel.objective.mlm:MLM",
+    "nsp": "keel.objective.nsp:NSP",
+    "rtd": "keel.objective.rtd:RTD",
+    "rtd-v3": "keel.objective.rtd_v3:RTDv3",
+    "sop": "keel.objective.sop:SOP",
+    "tlm": "keel.objective.tlm:TLM",
 }
 
 

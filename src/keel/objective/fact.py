@@ -10,8 +10,11 @@ from typing import Any, Literal, NamedTuple
 
 from keel.objective.work import Work
 
+# "replaced_bits_per_byte": a discriminator's bits, a byte of held-out text, on which of its tokens are other ones. The
+# corruption is fixed and is no generator's, or a better generator would look like a worse discriminator: 15 % of the
+# tokens give way to draws from the training text's token counts, once and the same for every model.
 # "target_bits_per_byte": nats of the target tokens a byte of text, where an encoder reads part of it.
-Judge = Literal["bits_per_byte", "masked_bits_per_byte", "target_bits_per_byte"]
+Judge = Literal["bits_per_byte", "masked_bits_per_byte", "replaced_bits_per_byte", "target_bits_per_byte"]
 # "windows" of packed text, whole "documents" (long ones in pieces), "pairs" of texts, "parallel" lines.
 Reads = Literal["windows", "documents", "pairs", "parallel"]
 Use = str

@@ -16,14 +16,44 @@ def masked_roles(options: Mapping[str, Any], context: int) -> tuple[str, ...]:
     return ("mask", "pad", "start")
 
 
+def pair_roles(options: Mapping[str, Any], context: int) -> tuple[str, ...]:
+    """A mask, padding, a first position for both texts, and what stands between them."""
+    return ("mask", "pad", "start", "separator")
+
+
 GPT = "Radford et al. 2019, Language Models are Unsupervised Multitask Learners"
 FEW_SHOT = "Brown et al. 2020, arXiv:2005.14165"
 BERT = "Devlin et al. 2019, arXiv:1810.04805, section 1"
-
+BERT_PAIRS = "Devlin et al. 2019, arXiv:1810.04805, section 5.1"
+ALBERT = "Lan et al. 2020, arXiv:1909.11942, sections 3.1 and 4.6"
+ELECTRA = "Clark et al. 2020, arXiv:2003.10555, section 3"
+DEBERTA_V3 = "He et al. 2021, arXiv:2111.09543, section 4"
+XLM = "Lample and Conneau 2019, arXiv:1901.07291, section 5"
+XLM_TLM = "Lample and Conneau 2019, arXiv:1901.07291, section 3.3"
 SENTENCES = "Reimers and Gurevych 2019, arXiv:1908.10084, table 1"
 BART = "Lewis et al. 2020, arXiv:1910.13461, section 1"
 DECODERS = ("llama", "gpt2", "opt", "bloom")
 ENCODERS = ("modernbert", "bert", "roberta", "xlm-roberta", "xlm", "albert", "electra", "deberta-v2", "bigbird")
+
+MASKED: Mapping[Use, Cite] = {
+    "fill-mask": Cite("predicts hidden tokens from both sides", BERT),
+    "text-classification": Cite("a state that has seen the whole text, after fine-tuning", BERT),
+    "token-classification": Cite("every state has seen both sides, after fine-tuning", BERT),
+    "question-answering": Cite("spans of the given text, after fine-tuning", BERT),
+    "sentence-similarity": Cite("after a contrastive stage; its raw states are poor", SENTENCES),
+    "feature-extraction": Cite("states of both sides", BERT),
+}
+TOLD_APART: Mapping[Use, Cite] = {
+    "text-classification": Cite("a state that has seen the whole text, after fine-tuning", ELECTRA),
+    "token-classification": Cite("every token is judged by itself in training", ELECTRA),
+    "question-answering": Cite("spans of the given text, after fine-tuning", ELECTRA),
+    "feature-extraction": Cite("states of both sides", ELECTRA),
+}
+NO_DECODER: Mapping[Use, Cite] = {
+    "text-generation": Cite("gives no probability of a next token", BERT),
+    "summarization": Cite("has no decoder", BART),
+    "translation": Cite("has no decoder", BART),
+}
 
 FACTS: Mapping[str, Facts] = {
     "clm": Facts(
@@ -46,22 +76,60 @@ FACTS: Mapping[str, Facts] = {
     ),
     "mlm": Facts(
         needs=frozenset({"text"}),
-        unlocks={
-            "fill-mask": Cite("predicts hidden tokens from both sides", BERT),
-            "text-classification": Cite("a state that has seen the whole text, after fine-tuning", BERT),
-            "token-classification": Cite("every state has seen both sides, after fine-tuning", BERT),
-            "question-answering": Cite("spans of the given text, after fine-tuning", BERT),
-            "sentence-similarity": Cite("after a contrastive stage; its raw states are poor", SENTENCES),
-            "feature-extraction": Cite("states of both sides", BERT),
-        },
-        precludes={
-            "text-generation": Cite("gives no probability of a next token", BERT),
-            "summarization": Cite("has no decoder", BART),
-            "translation": Cite("has no decoder", BART),
-        },
+        unlocks=MASKED,
+        precludes=NO_DECODER,
         judge="masked_bits_per_byte",
         families=ENCODERS,
         roles=masked_roles,
         work=masked,
+    ),
+    "nsp": Facts(
+        needs=frozenset({"text"}),
+        unlocks={
+            **MASKED,
+            "question-answering": Cite("a question and a text are a pair as in training", BERT_PAIRS),
+        },
+        precludes=NO_DECODER,
+        judge="masked_bits_per_byte",
+        families=("bert", "albert"),
+        roles=pair_roles,
+        reads="pairs",
+    ),
+    "sop": Facts(
+        needs=frozenset({"text"}),
+        unlocks={**MASKED, "text-classification": Cite("of one text or of two, after fine-tuning", ALBERT)},
+        precludes=NO_DECODER,
+        judge="masked_bits_per_byte",
+        families=("albert", "bert"),
+        roles=pair_roles,
+        reads="pairs",
+    ),
+    "tlm": Facts(
+        needs=frozenset({"parallel"}),
+        unlocks={
+            **MASKED,
+            "text-classification": Cite("fine-tuned in one language, used in another", XLM),
+        },
+        precludes={**NO_DECODER, "translation": Cite("sees both sides and has no decoder", XLM_TLM)},
+        judge="masked_bits_per_byte",
+        families=("xlm", "xlm-roberta", "bert"),
+        roles=pair_roles,
+        reads="parallel",
+    ),
+    "rtd": Facts(
+        needs=frozenset({"text"}),
+        unlocks=TOLD_APART,
+        precludes={**NO_DECODER, "fill-mask": Cite("says whether a token was replaced, not which it was", ELECTRA)},
+        judge="replaced_bits_per_byte",
+        families=("electra",),
+        roles=masked_roles,
+    ),
+    "rtd-v3": Facts(
+        needs=frozenset({"text"}),
+        unlocks={**TOLD_APART, "token-classification": Cite("named entities, after fine-tuning", DEBERTA_V3)},
+        precludes={**NO_DECODER, "fill-mask": Cite("says whether a token was replaced, not which it was", ELECTRA)},
+        judge="replaced_bits_per_byte",
+        families=("deberta-v2",),
+        roles=masked_roles,
     ),
 }

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from keel.errors import StudyError
 from keel.objective.base import (
     Batch,
     Carry,
@@ -44,13 +45,15 @@ class MLM(Objective):
     The head meets the chosen positions only. Reference: Devlin et al. 2019, arXiv:1810.04805, section 3.1.
     """
 
+    name: ClassVar[str] = "mlm"
     facts: ClassVar[Facts] = FACTS["mlm"]
-    terms = ("mlm",)
+    defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
+    terms: tuple[str, ...] = ("mlm",)
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.options = options(self.options, DEFAULTS, "mlm")
-        self.variants = int(self.options["masks"])
+        self.options = options(self.options, self.defaults, self.name)
+        self.variants = number_of_masks(self.options["masks"])
 
     def window(self, context: int) -> Window:
         """One token less than positions: the first one holds the start token."""
@@ -58,8 +61,11 @@ class MLM(Objective):
 
     def example(self, sample: Sample, rng: np.random.Generator) -> Example:
         """start, then the window with its chosen tokens corrupted; the flags say which are targets."""
+        return self.hide(np.concatenate([[self.vocabulary.id_of("start")], sample.tokens]).astype(np.int64), rng)
+
+    def hide(self, tokens: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """`tokens` [T], which of them are `chosen` [T], and the `inputs` [T] with these corrupted."""
         at, known = self.options, self.vocabulary
-        tokens = np.concatenate([[known.id_of("start")], sample.tokens]).astype(np.int64)
         chosen = choose(
             tokens, rng, known, rate=at["rate"], unit=at["unit"], count=at["count"], ngram=at["ngram"]
         )  # fmt: skip
@@ -85,3 +91,16 @@ class MLM(Objective):
         """The chosen positions."""
         hidden = parts["model"](input_ids=batch.tensors["inputs"])
         return {"mlm": Rows(hidden.flatten(0, 1)[batch.tensors["places"]], batch.tensors["targets"])}
+
+
+def number_of_masks(given: Any) -> int:
+    """How many masks a sample has in turn.
+
+    Raises:
+        StudyError: not a whole number, or below 0.
+    """
+    if not isinstance(given, int) or isinstance(given, bool) or given < 0:
+        raise StudyError(f"'masks' is {given!r}", why="it counts the masks that a sample has, one an epoch in turn",
+                         fix="write a whole number such as 10, or 0 for a new mask every epoch",
+                         where="options.masks")  # fmt: skip
+    return given

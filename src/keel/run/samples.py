@@ -6,6 +6,7 @@ Legend: n samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -67,9 +68,39 @@ class Documents:
     def __getitem__(self, index: int) -> Sample:
         document = int(np.searchsorted(self.pieces, index, side="right"))
         piece = index - (int(self.pieces[document - 1]) if document else 0)
+        return Sample(document << 32 | piece, self.piece(document, piece))
+
+    def piece(self, document: int, piece: int) -> np.ndarray:
+        """Tokens of one piece of a document."""
         start = int(self.starts[document]) + piece * self.most
-        length = min(self.most, int(self.ends[document]) - start)
-        return Sample(document << 32 | piece, self.shards.window(start, length))
+        return self.shards.window(start, min(self.most, int(self.ends[document]) - start))
+
+
+class Pairs(Documents):
+    """Documents in pieces, from which a loss cuts pairs of texts; `elsewhere` gives a piece of another document.
+
+    Every token of the other documents is as likely as any other to be in that piece.
+    """
+
+    def __init__(self, shards: Shards, most: int) -> None:
+        super().__init__(shards, most)
+        self.lengths = self.ends - self.starts
+        self.through = np.cumsum(self.lengths)  # tokens up to the end of each document
+
+    def __getitem__(self, index: int) -> Sample:
+        plain = super().__getitem__(index)
+        own = plain.id >> 32
+        alone = self.lengths[own] == self.through[-1]
+        return plain if alone else plain._replace(elsewhere=partial(self._elsewhere, own))
+
+    def _elsewhere(self, own: int, rng: np.random.Generator) -> np.ndarray:
+        length = int(self.lengths[own])
+        token = int(rng.integers(int(self.through[-1]) - length))
+        if token >= int(self.through[own]) - length:
+            token += length
+        document = int(np.searchsorted(self.through, token, side="right"))
+        first = int(self.through[document] - self.lengths[document])
+        return self.piece(document, (token - first) // self.most)
 
 
 def _separators(shards: Shards) -> np.ndarray:
@@ -126,6 +157,10 @@ def _documents(objective: Objective, corpus: Shards | Bitext, context: int) -> S
     return Documents(_stream(corpus), objective.window(context).length)
 
 
+def _pairs(objective: Objective, corpus: Shards | Bitext, context: int) -> Samples:
+    return Pairs(_stream(corpus), objective.window(context).length)
+
+
 def _parallel(objective: Objective, corpus: Shards | Bitext, context: int) -> Samples:
     if not isinstance(corpus, Bitext):
         raise StudyError("this loss reads pairs of lines", why="the corpus is one text", where="[data]",
@@ -145,6 +180,7 @@ def _stream(corpus: Shards | Bitext) -> Shards:
 READERS: Mapping[str, Callable[[Objective, Shards | Bitext, int], Samples]] = {
     "windows": _windows,
     "documents": _documents,
+    "pairs": _pairs,
     "parallel": _parallel,
 }
 

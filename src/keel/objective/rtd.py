@@ -1,0 +1,179 @@
+"""Replaced token detection (ELECTRA): a small generator fills the masks, the model tells which tokens it made up.
+
+Legend: B samples, T positions, n chosen positions, m judged ones, d width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from keel.corpus.vocabulary import SPECIAL
+from keel.errors import Problem, StudyError, nearest
+from keel.model.shapes import SHAPES, Size
+from keel.model.sharing import disentangle, tie
+from keel.objective.base import Batch, Carry, Example, Features, Key, Part, Scratch, Start, Stats, Sums, stack
+from keel.objective.draws import categorical, uniforms
+from keel.objective.facts import FACTS, Facts
+from keel.objective.mlm import DEFAULTS, MLM
+
+
+def _apart(model: Any, generator: Any) -> None:
+    """Each has tables of its own."""
+
+
+def _tied(model: Any, generator: Any) -> None:
+    tie(generator, model)
+
+
+def _disentangled(model: Any, generator: Any) -> None:
+    disentangle(model, generator)
+
+
+SHARING: Mapping[str, Callable[[Any, Any], None]] = {"tied": _tied, "none": _apart, "gdes": _disentangled}
+OPTIMISERS: Mapping[int, tuple[str, str]] = {1: ("main", "main"), 2: ("discriminator", "generator")}
+
+
+class RTD(MLM):
+    """L = L_mlm(generator) + `weight` L_rtd, each mean over its own count.
+
+        x' = x with each chosen token drawn from the generator's softmax there (T = 1, no gradient through the draw)
+        L_rtd = sum over ordinary t of -ln p(y_t | x'),  y_t = 1 where x'_t differs from x_t, else 0
+
+    A draw that hits the token itself is no replacement: its label is 0. Special tokens, which are never replaced, are
+    not judged (ELECTRA judges all that is not padding). "model" is the discriminator, and what a run gives.
+
+    Options: those of MLM, with every chosen token masked (`mask` 1): so the paper says; the released code masks 85 % of
+    them and leaves the rest, which `mask` .85 does, and draws positions with replacement, which leaves 14 % of 15 %
+    (this does not). `generator_width` is its share of heads, one at least, each as wide; `generator_depth` its share of
+    layers. `sharing`: "tied" tables of tokens and positions, "none", or "gdes" (see `rtd_v3`). `optimisers`: 1, or 2
+    with a clipping of their own; a tied table is moved by the discriminator's. `enhanced`: the generator has DeBERTa's
+    mask decoder.
+
+    Reference: Clark et al. 2020, arXiv:2003.10555, sections 2 and 3.2 (weight 50, widths 1/4 to 1/2).
+    """
+
+    name: ClassVar[str] = "rtd"
+    facts: ClassVar[Facts] = FACTS["rtd"]
+    terms = ("mlm", "rtd")
+    defaults: ClassVar[Mapping[str, Any]] = {
+        **DEFAULTS, "mask": 1.0, "random": 0.0, "weight": 50.0, "sharing": "tied", "generator_width": 0.25,
+        "generator_depth": 1.0, "optimisers": 1, "enhanced": False,
+    }  # fmt: skip
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        problems = list(_problems(self.options))
+        if problems:
+            raise StudyError.all(problems)
+
+    def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
+        """The discriminator, and a generator of the same family; a discriminator's folder holds no generator."""
+        at = self.options
+        ours, theirs = OPTIMISERS[at["optimisers"]]
+        head = "enhanced" if at["enhanced"] else "tokens"
+        first = start if start.kind in ("scratch", "branch") else Scratch()
+        return {
+            "model": Part(family=family, size=size, start=start, head="replaced", optimiser=ours),
+            "generator": Part(family=family, size=self._small(family, size), start=first, head=head, optimiser=theirs),
+        }
+
+    def _small(self, family: str, size: Size) -> Size:
+        """The generator's size; where tables are shared, as wide a table.
+
+        Raises:
+            StudyError: the family has no model of that size.
+        """
+        at, heads = self.options, size.width // size.head_width
+        width = size.head_width * max(1, round(at["generator_width"] * heads))
+        table = 0
+        if at["sharing"] != "none":
+            wanted = SHAPES[family].shape(size).table_width
+            table = 0 if wanted == width else wanted
+        small = replace(
+            size, width=width, layers=max(1, round(at["generator_depth"] * size.layers)), embedding_width=table,
+            feed_forward=round(size.feed_forward * width / size.width),
+        )  # fmt: skip
+        problems = SHAPES[family].problems(small)
+        if problems:
+            fix = "set generator_width to 1, or sharing to 'none'"
+            raise StudyError.all(Problem(f"the generator's {p.what}", p.why, fix, "options") for p in problems)
+        return small
+
+    def join(self, parts: dict[str, nn.Module]) -> dict[str, nn.Module]:
+        """Share the tables of tokens and positions as `sharing` says."""
+        model: Any = parts["model"]
+        generator: Any = parts["generator"]
+        SHARING[self.options["sharing"]](model.library, generator.library)
+        return parts
+
+    def weights(self, step: int) -> Mapping[str, float]:
+        """The discriminator's weight: a step of two Adams barely feels it, but through clipping and epsilon."""
+        return {"rtd": float(self.options["weight"])}
+
+    def collate(self, examples: Sequence[Example], ids: Sequence[int]) -> Batch:
+        """Beside MLM's: the text as it was, and which of its tokens are judged."""
+        made = super().collate(examples, ids)
+        tokens = stack(examples, "tokens")
+        judged = torch.from_numpy(self.vocabulary.kind != SPECIAL)[tokens]
+        counts = {**made.counts, "rtd": int(judged.sum())}
+        return Batch({**made.tensors, "tokens": tokens, "judged": judged}, counts, made.ids)
+
+    def losses(
+        self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key
+    ) -> tuple[Sums, Features | None, Stats]:
+        """Sums of both terms; `replaced` counts the tokens that are not the text's."""
+        generator: Any = parts["generator"]
+        at = batch.tensors
+        hidden = generator(input_ids=at["inputs"]).flatten(0, 1)[at["places"]]
+        draws = uniforms(key, at["inputs"].shape[1], hidden.device).flatten()[at["places"]]
+        found = self.detect(parts, batch, categorical(generator, hidden, draws))
+        return {"mlm": generator.nll(hidden, at["targets"]), "rtd": found[0]}, None, {"replaced": found[1]}
+
+    def detect(self, parts: Mapping[str, nn.Module], batch: Batch, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """The discriminator's sum and the number of replaced tokens, for tokens `drawn` (n,) at the chosen places."""
+        model: Any = parts["model"]
+        at = batch.tensors
+        shown = at["tokens"].flatten().index_copy(0, at["places"], drawn).view_as(at["tokens"])
+        labels = replaced(shown, at["tokens"])[at["judged"]]
+        logits = model.replaced(model(input_ids=shown))[at["judged"]]
+        total = binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="sum")
+        return total, labels.sum().to(logits.dtype)
+
+
+def replaced(shown: Tensor, tokens: Tensor) -> Tensor:
+    """Labels: true where what is shown is not the text's, whatever was chosen or drawn."""
+    return shown != tokens
+
+
+def _problems(at: Mapping[str, Any]) -> list[Problem]:
+    """Options of RTD alone that are out of their range."""
+    found = [
+        Problem(f"'{name}' is {at[name]!r}", why, fix, f"options.{name}")
+        for name, fine, why, fix in (
+            ("weight", _number(at["weight"]) and at["weight"] > 0, "it weighs a loss", "write 50, as ELECTRA does"),
+            ("generator_width", _share(at["generator_width"]), "it is a share of heads", "write .25 to .5"),
+            ("generator_depth", _share(at["generator_depth"]), "it is a share of layers", "write .5 or 1"),
+            ("optimisers", at["optimisers"] in OPTIMISERS, "both models have one, or each its own", "write 1 or 2"),
+            ("enhanced", isinstance(at["enhanced"], bool), "the generator has a mask decoder or not",
+             "write true or false"),
+        ) if not fine
+    ]  # fmt: skip
+    if at["sharing"] not in SHARING:
+        why = f"tables are shared in one of three ways; {nearest(str(at['sharing']), SHARING)}"
+        found.append(Problem(f"'sharing' is {at['sharing']!r}", why, "write tied, none or gdes", "options.sharing"))
+    return found
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _share(value: Any) -> bool:
+    return _number(value) and 0 < value <= 1
