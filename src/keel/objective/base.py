@@ -66,6 +66,28 @@ class Branch:
 
 
 Start = Scratch | Released | FromRun | Branch
+STARTS: Mapping[str, type[Start]] = {"scratch": Scratch, "released": Released, "run": FromRun, "branch": Branch}
+
+
+def start_from(value: Mapping[str, Any], where: str) -> Start:
+    """A start as it stands in a spec: {"kind": "run", "run": "w16-L2-51.2k-1a2b3c4d"}.
+
+    Raises:
+        StudyError: an unknown kind, or fields that it has not.
+    """
+    kind, fields = str(value.get("kind")), {name: found for name, found in value.items() if name != "kind"}
+    if kind not in STARTS:
+        raise StudyError(f"no start is called '{kind}'", why="`kind` says where weights come from",
+                         fix=nearest(kind, STARTS), where=where)  # fmt: skip
+    try:
+        made = STARTS[kind](**fields)
+    except TypeError as error:
+        raise StudyError(f"a start '{kind}' has other fields", why=str(error), where=where,
+                         fix=f"give {', '.join(STARTS[kind].__dataclass_fields__)}") from error  # fmt: skip
+    if (only := getattr(made, "only", "all")) not in ("all", "encoder"):
+        raise StudyError(f"only is {only!r}", why="a start takes all or the encoder", fix="write all or encoder",
+                         where=where)  # fmt: skip
+    return made
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -269,6 +269,8 @@ class _Progress:
 
     def __call__(self, task: Task, message: Mapping[str, Any]) -> None:
         run_id = task.message["id"]
+        for text in message.get("began", ()):
+            self.ladder._say(f"{run_id}: {text}")
         if "progress" in message:
             line, first = message["progress"], self.skipped[run_id]
             own = (line["step"] - first) / max(1, message["steps"] - first)

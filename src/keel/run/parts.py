@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -12,16 +14,18 @@ from keel.corpus import vocabulary as vocabularies
 from keel.corpus.shards import Shards
 from keel.corpus.vocabulary import Vocabulary
 from keel.errors import StudyError
-from keel.objective.base import Branch, Objective, Part, Scratch, Start
-from keel.plan.spec import Spec
+from keel.files import read_json
+from keel.objective.base import Branch, Objective, Part, Scratch, Start, start_from
+from keel.plan.spec import SCHEMA, Spec, from_json
+from keel.run import starts
+from keel.run.began import Began
 
 SEED_STRIDE = 1 << 20  # seeds of runs are small numbers: parts of different runs never share one
 
 
 def start_of(spec: Spec) -> Start:
     """The spec's start as a value."""
-    known = {"scratch": Scratch, "branch": Branch}
-    return known[spec.start["kind"]](**{name: value for name, value in spec.start.items() if name != "kind"})
+    return start_from(spec.start, "spec.json: start")
 
 
 def vocabulary_of(spec: Spec, shards: Shards) -> Vocabulary:
@@ -53,18 +57,52 @@ def ids_of(vocabulary: Vocabulary | None) -> dict[str, int | None]:
     }
 
 
+class Built(NamedTuple):
+    """The modules of a run, and for those that did not start from scratch where their weights came from."""
+
+    modules: dict[str, nn.Module]
+    began: dict[str, Began]
+
+
 def build(parts: Mapping[str, Part], spec: Spec, vocabulary: Vocabulary | None = None) -> dict[str, nn.Module]:
-    """Every part's module, each with initial weights from a seed of its own; an "ema" part begins as its source."""
-    built: dict[str, nn.Module] = {}
+    """The modules of `begin` where no part starts from a run."""
+    return begin(parts, spec, vocabulary).modules
+
+
+def begin(
+    parts: Mapping[str, Part], spec: Spec, vocabulary: Vocabulary | None = None, runs: Path | None = None,
+    tokenizer_json: str | None = None,
+) -> Built:  # fmt: skip
+    """Every part's module with its first weights: those of its start, and fresh ones from a seed of its own.
+
+    `runs` holds earlier runs, `tokenizer_json` is what ids mean in this one. An "ema" part begins as its source.
+
+    Raises:
+        StudyError: a start that cannot be read, or does not fit its part.
+    """
+    built, began = dict[str, nn.Module](), dict[str, Began]()
     for place, (name, part) in enumerate(parts.items()):
         family, seed = model.load(part.family), spec.seed + place * SEED_STRIDE
-        shape = family.shape(part.size)
-        built[name] = family.build(shape, spec.precision, seed, ids_of(vocabulary), part.head)
+        start = _first(part.start, runs)
+        if isinstance(start, Scratch | Branch):
+            shape = family.shape(part.size)
+            built[name] = family.build(shape, spec.precision, seed, ids_of(vocabulary), part.head)
+        else:
+            source = starts.source_of(start, runs)
+            ids = ids_of(vocabulary)
+            built[name], began[name] = starts.build(part, source, spec.precision, seed, ids, tokenizer_json)
     for name, part in parts.items():
         if part.role == "ema":
             assert part.ema_of is not None, f"part {name} follows nobody"
             built[name].load_state_dict(built[part.ema_of].state_dict())
-    return built
+    return Built(built, began)
+
+
+def _first(start: Start, runs: Path | None) -> Start:
+    """What a branch's trunk started from: the release's config is part of the architecture."""
+    while isinstance(start, Branch) and runs is not None and (path := runs / start.run / "spec.json").exists():
+        start = start_of(from_json(read_json(path, SCHEMA), str(path)))
+    return start
 
 
 def hold(modules: Mapping[str, nn.Module], parts: Mapping[str, Part], step: int) -> None:

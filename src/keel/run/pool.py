@@ -137,7 +137,7 @@ class Pool:
             raise _died(worker)
         assert task is not None, "a worker spoke without a task"
         for message in messages:
-            if "progress" in message:
+            if "progress" in message or "began" in message:
                 on_message(task, message)
                 continue
             worker.task = None

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from keel.model.shapes import Size
 from keel.plan.spec import Spec
 from keel.run import checkpoint, engine, optimiser, parts
 from keel.run.batches import Batches
+from keel.run.began import Began
 from keel.run.meter import Meter
 from keel.run.samples import samples_of
 
@@ -49,6 +50,7 @@ class Trained:
     parts: Mapping[str, nn.Module]
     step: int
     failed: str | None = None
+    began: Mapping[str, Began] = field(default_factory=dict)
 
 
 class Stepped(NamedTuple):
@@ -70,7 +72,9 @@ class Loop:
         self.family = model.load(spec.family)
         self.shape = self.family.shape(Size(**spec.size))
         self.plan = self.objective.parts(spec.family, Size(**spec.size), parts.start_of(spec))
-        self.parts = self.objective.join(parts.build(self.plan, spec, vocabulary))
+        tokenizer_json = shards.tokenizer_path.read_text(encoding="utf-8")
+        built = parts.begin(self.plan, spec, vocabulary, place.folder.parent, tokenizer_json)
+        self.parts, self.began = self.objective.join(built.modules), built.began
         self.optimisers = optimiser.build(self.parts, self.plan, spec)
         self.carry = self.objective.init_carry(self.parts)
         samples = samples_of(self.objective, shards, self.shape.context)
@@ -130,6 +134,8 @@ def train(
         Preempted: `should_stop` said so; the state is saved.
     """
     loop = Loop(spec, place, shards)
+    if loop.began:
+        report({"began": [began.text(name) for name, began in loop.began.items()]})
     flop_per_token = loop.family.flop_per_token(loop.shape)
     head = {"spec_sha256": spec.digest(), "forecast_sha256": place.forecast_sha256}
     meter = Meter(place.folder / "metrics.jsonl", head, loop.step, flop_per_token, place.peak_flop_per_s)
@@ -137,7 +143,7 @@ def train(
         failed = _steps(loop, meter, until, keep, report, should_stop)
     finally:
         meter.close()
-    return Trained(loop.parts, loop.step, failed)
+    return Trained(loop.parts, loop.step, failed, loop.began)
 
 
 def _steps(loop: Loop, meter: Meter, until: int, keep: set[int], report: Report, should_stop: ShouldStop) -> str | None:
@@ -155,9 +161,8 @@ def _steps(loop: Loop, meter: Meter, until: int, keep: set[int], report: Report,
         if due:
             rate = spec.lr_hidden * spec.multiplier(loop.step - 1)
             mean = sum(recent) / len(recent)
-            line = meter.line(
-                loop.step, loop.step * spec.batch_tokens, mean, rate, made.grad_norm, made.terms, made.norms
-            )
+            terms = dict.fromkeys(loop.objective.optional) | made.terms
+            line = meter.line(loop.step, loop.step * spec.batch_tokens, mean, rate, made.grad_norm, terms, made.norms)
             recent.clear()
             if now - logged_s > LOG_EVERY_S or loop.step == until:
                 report({"progress": line, "steps": spec.steps, "until": until})

@@ -93,11 +93,12 @@ def _work(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any] | Non
         spec, place, shards, task["until"], set(task["keep"]), lambda seen: say(out, seen | {"id": task["id"]}), flag
     )
     result = finish(spec, folder, shards, trained) if task["finish"] or trained.failed else None
-    _note_execution(folder, task, time.monotonic() - started_s)
+    began = {name: part.json() for name, part in trained.began.items()}
+    _note_execution(folder, task, time.monotonic() - started_s, began)
     return result
 
 
-def _note_execution(folder: Path, task: dict[str, Any], seconds: float) -> None:
+def _note_execution(folder: Path, task: dict[str, Any], seconds: float, began: dict[str, Any]) -> None:
     """Add this stretch of work to execution.json."""
     import platform
 
@@ -114,7 +115,7 @@ def _note_execution(folder: Path, task: dict[str, Any], seconds: float) -> None:
         "seconds": before["seconds"] + seconds, "started_utc": before["started_utc"], "ended_utc": utc_now(),
         "versions": {"keel": __version__, "torch": torch.__version__, "transformers": transformers.__version__,
                      "python": platform.python_version()},
-        "platform": platform.platform(), "processor": platform.processor() or platform.machine(),
+        "began": began, "platform": platform.platform(), "processor": platform.processor() or platform.machine(),
     }  # fmt: skip
     write_json(path, schema, values)
 
