@@ -13,13 +13,21 @@ if TYPE_CHECKING:
     from keel.objective.base import Objective
 
 OBJECTIVES: Mapping[str, str] = {
+    "alexatm": "keel.objective.alexatm:AlexaTM",
+    "bart": "keel.objective.bart:BART",
     "clm": "keel.objective.clm:CLM",
+    "mbart": "keel.objective.mbart:MBART",
     "mlm": "keel.objective.mlm:MLM",
     "nsp": "keel.objective.nsp:NSP",
+    "pegasus": "keel.objective.pegasus:Pegasus",
+    "prefix_lm": "keel.objective.prefix_lm:PrefixLM",
     "rtd": "keel.objective.rtd:RTD",
     "rtd-v3": "keel.objective.rtd_v3:RTDv3",
     "sop": "keel.objective.sop:SOP",
+    "span_corruption": "keel.objective.span_corruption:SpanCorruption",
     "tlm": "keel.objective.tlm:TLM",
+    "translation": "keel.objective.translation:Translation",
+    "ul2": "keel.objective.ul2:UL2",
 }
 
 

@@ -78,21 +78,32 @@ def prefix(length: int, rng: np.random.Generator, low: float = 0.0, high: float 
     One token at least is given and one continued; where no integer lies between, the one nearest to the middle is
     taken. A window of one token is given whole. T5's prefix LM: low 0, high 1; AlexaTM: .2 and .8.
 
-    Reference: Raffel et al. 2020, arXiv:1910.10683, section 3.2.1; Soltan et al. 2022, arXiv:2208.01448, section 2.
+    Reference: Raffel et al. 2020, arXiv:1910.10683, section 3.2.1; Soltan et al. 2022, arXiv:2208.01448, section 4.
 
     Example:
         >>> prefix(10, np.random.default_rng(0), 0.2, 0.8)
         7
     """
+    if length < 2:
+        return length
+    least, most = prefixes(length, low, high)
+    return int(rng.integers(least, most + 1))
+
+
+def prefixes(length: int, low: float = 0.0, high: float = 1.0) -> tuple[int, int]:
+    """The shortest and the longest prefix of a window of two tokens or more.
+
+    Example:
+        >>> prefixes(10, 0.2, 0.8), prefixes(10), prefixes(3, 0.45, 0.5)
+        ((2, 8), (1, 9), (1, 1))
+    """
     if not 0 <= low <= high <= 1:
         why = "a prefix is a share of its window"
         raise StudyError(f"a prefix from {low} to {high}", why=why, fix="write 0 <= low <= high <= 1", where="prefix")
-    if length < 2:
-        return length
     least, most = max(ceil(low * length - TINY), 1), min(floor(high * length + TINY), length - 1)
     if least > most:
         least = most = min(max(round((low + high) / 2 * length), 1), length - 1)
-    return int(rng.integers(least, most + 1))
+    return least, most
 
 
 # .07 * 100 is 7.000000000000001: a share that means a whole number of tokens must give it.

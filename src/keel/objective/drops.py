@@ -76,7 +76,7 @@ def drop(tokens: NDArray[Any], rng: np.random.Generator, share: float, mean_span
     Exactly round(share F) tokens go, half to even and one at least, but never all F of them: a single token is its own
     target. None is `fixed`. Spans of no tokens change nothing and are not listed. The target is the whole window.
 
-    Reference: Soltan et al. 2022, arXiv:2208.01448, section 2.
+    Reference: Soltan et al. 2022, arXiv:2208.01448, section 4.
 
     Example:
         >>> gapped = drop(np.arange(8), np.random.default_rng(9), 0.3, 3, fixed=np.zeros(8, bool))

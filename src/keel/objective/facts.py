@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.objective.fact import Cite, Facts, Judge, Use, no_roles
+from keel.objective.facts_seq2seq import SEQ2SEQ
 from keel.objective.work import every_position, masked
 
 __all__ = ["FACTS", "Cite", "Facts", "Judge", "Use", "no_roles"]
@@ -132,4 +133,5 @@ FACTS: Mapping[str, Facts] = {
         families=("deberta-v2",),
         roles=masked_roles,
     ),
+    **SEQ2SEQ,
 }

@@ -1,0 +1,56 @@
+"""PEGASUS: whole sentences leave a document for one mask each; the decoder writes them, as a summary would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, get_args
+
+import numpy as np
+
+from keel.errors import Problem, nearest
+from keel.objective.base import Example, Sample, Window, options
+from keel.objective.facts import FACTS, Facts
+from keel.objective.room import text_room
+from keel.objective.sentences import How, gap_sentences
+from keel.objective.seq2seq import Seq2Seq, problems_of, told
+from keel.objective.spans import check
+
+DEFAULTS: Mapping[str, Any] = {"share": 0.3, "how": "principal"}
+
+
+class Pegasus(Seq2Seq):
+    """L = sum over the sentences taken out of -ln p, in nats; the end token is a target too.
+
+    A sample is a document, or a piece of one that is longer than the context. One sentence alone stays, and only the
+    end token is its target. Options: `share` of the sentences, `how` they are chosen (principal, lead, random).
+    Reference: Zhang et al. 2020, arXiv:1912.08777, section 3.1.
+
+    Raises:
+        StudyError: an option is unknown or outside its range; all of them.
+    """
+
+    facts: ClassVar[Facts] = FACTS["pegasus"]
+    terms = ("pegasus",)
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        at = self.options = options(self.options, DEFAULTS, "pegasus")
+        ways, how = get_args(How), at["how"]
+        wrong = (
+            [] if how in ways else [Problem(f"gap sentences by {how!r}", "no such way", nearest(str(how), ways), "how")]
+        )
+        told(problems_of(check, at["share"], 1, "share"), wrong)
+
+    def window(self, context: int) -> Window:
+        """One token less than positions: an end token follows."""
+        text = text_room(context, 1)
+        return Window(text, text)
+
+    def example(self, sample: Sample, rng: np.random.Generator) -> Example:
+        """The document with its gaps, and what was in them."""
+        at, known, tokens = self.options, self.vocabulary, sample.tokens
+        gapped = gap_sentences(
+            tokens, known.ends_sentence[tokens], rng, at["share"], known.id_of("mask"), at["how"],
+            fixed=self.fixed(tokens),
+        )  # fmt: skip
+        return self.pack(gapped.inputs, gapped.removed)
