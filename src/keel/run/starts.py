@@ -135,22 +135,22 @@ def _state(release: Folder, library: Any, part: Part) -> tuple[dict[str, Tensor]
         try:
             loaded, info = kind.from_pretrained(
                 release.path, config=config, output_loading_info=True, use_safetensors=True, local_files_only=True,
-                dtype=torch.float32,
+                dtype=torch.float32, ignore_mismatched_sizes=True,
             )  # fmt: skip
         except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
             raise StudyError("the weights cannot be read", why=f"{type(error).__name__}: {str(error)[:300]}",
                              fix="download the folder again", where=release.where) from error  # fmt: skip
     if info["mismatched_keys"] or info["error_msgs"]:
         raise StudyError("the weights are not those of config.json", where=release.where,
-                         why=str([*info["mismatched_keys"], *info["error_msgs"]])[:300],
+                         why=f"shapes differ: {[*info['mismatched_keys'], *info['error_msgs']]}"[:300],
                          fix="download the folder again")  # fmt: skip
     state = {name: weight for name, weight in loaded.state_dict().items() if name not in info["missing_keys"]}
     unexpected = set(info["unexpected_keys"])
     if not one_class:
         taken = encoders.renamed(state, encoders.INTO[release.family, part.family])
         return taken, unexpected | {name for name in state if "encoder" not in name and "embeddings" not in name}
-    hung = {name for name, _ in library.named_parameters()} & unexpected
-    return state | _read(release, hung), unexpected - hung
+    hung = _read(release, {name for name, _ in library.named_parameters()} - state.keys())
+    return state | hung, unexpected - hung.keys()
 
 
 def _class_of(release: Folder) -> Any:
