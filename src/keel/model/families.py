@@ -89,6 +89,9 @@ def config(family: str, shape: Shape, ids: Mapping[str, int | None]) -> Any:
     made = kind(
         vocab_size=shape.vocabulary, tie_word_embeddings=shape.tied, **fields, **build.fields(shape), **build.fixed
     )
+    if FEATURES[family].sinusoidal and ids["pad"] is not None:
+        # Positions are numbered from pad + 1, and the library fails on a table that does not reach the pad token's id.
+        made.max_position_embeddings = shape.context + ids["pad"] + 1
     # T5's config takes "untied" as T5 1.1's scaling and ties all the same, which T5 1.1 does not.
     made.tie_word_embeddings = shape.tied
     return made
