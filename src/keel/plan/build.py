@@ -8,10 +8,12 @@ from typing import Any
 from keel.errors import Refusal, Refused, StudyError, nearest
 from keel.files import digest
 from keel.model.shapes import SHAPES, Size
+from keel.objective.cost import flop_per_token
 from keel.plan import recipe
 from keel.plan.experiment import Cost, Experiment
 from keel.plan.frame import Inputs, frame_of, threads_of, tokens_of
 from keel.plan.ladder import Frame, Rung
+from keel.plan.losses import proposals
 from keel.plan.recipe import OWN, Choices, outside
 from keel.plan.spec import Spec
 from keel.size.time import seconds_per_token
@@ -42,7 +44,8 @@ def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
         "as_of": as_of,
         "study": inputs.study.model_dump(mode="json", by_alias=True), "study_sha256": inputs.study.digest(),
         "route": {"value": "scratch", "why": "the only route this version can plan; released bases are not weighed"},
-        "family": frame.family, "objective": "clm", "tokenizer": {"vocabulary": frame.vocabulary},
+        "family": frame.family, "objective": frame.loss, "losses": proposals(inputs.study),
+        "tokenizer": {"vocabulary": frame.tokens},
         "level": choices.pick("ladder.level", 0.9, formula="", source="convention: a 90 % interval"),
         "heldout_max_bytes": recipe_["heldout_max_bytes"],
         "unique_tokens": unique, "experiments": [item.json() for item in experiments],
@@ -134,7 +137,7 @@ def _experiments(
 def _data_identity(corpus: Mapping[str, Any], frame: Frame, recipe_: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "data_sha256": corpus["data_sha256"], "split_sha256": digest(corpus["split"]),
-        "tokenizer_sha256": corpus["tokenizer"]["sha256"], "vocabulary": frame.vocabulary,
+        "tokenizer_sha256": corpus["tokenizer"]["sha256"], "vocabulary": frame.tokens,
         "heldout_max_bytes": recipe_["heldout_max_bytes"],
     }  # fmt: skip
 
@@ -145,7 +148,8 @@ def _spec(
 ) -> Spec:  # fmt: skip
     size: Size = rung.size
     return Spec(
-        objective="clm", options={}, family=frame.family, size=size.json(), start=start or {"kind": "scratch"},
+        objective=frame.loss, options=dict(frame.options), family=frame.family, size=size.json(),
+        start=start or {"kind": "scratch"},
         data=data, batch_tokens=recipe_["batch"], steps=steps, decay_start=decay_start,
         warmup_steps=max(1, round(recipe_["warmup_tokens"] / recipe_["batch"])),
         lr_hidden=recipe_["lr_scale"] / size.width * (max(rung.tokens) / 4.5e5) ** 0.307,
@@ -160,7 +164,8 @@ def _experiment(
 ) -> Experiment:
     shapes = SHAPES[spec.family]
     shape = shapes.shape(rung.size)
-    flop, own = shapes.flop_per_token(shape), spec.tokens - skipped * spec.batch_tokens
+    flop = flop_per_token(spec.objective, spec.options, spec.family, rung.size)
+    own = spec.tokens - skipped * spec.batch_tokens
     threads = threads_of(inputs.machine, rung.held_out)
     pace = seconds_per_token(inputs.machine, flop, threads, spec.precision)
     count = shapes.params(shape)
@@ -185,7 +190,7 @@ def _target(choices: Choices, frame: Frame, rungs: list[Rung], unique: float) ->
     shapes = SHAPES[frame.family]
     top = rungs[-1]
     shape = shapes.shape(top.size)
-    top_flop = shapes.flop_per_token(shape) * top.tokens[-1]
+    top_flop = frame.flop_per_token(top.size) * top.tokens[-1]
     flop = float(choices.pick("target.compute", 10 * top_flop, unit="flop", formula="10 x the top rung",
                               source="one decade beyond what was run", outside="10x above"))  # fmt: skip
     grow = (flop / top_flop) ** 0.5

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from keel.errors import StudyError, nearest
-from keel.model.shapes import FEATURES, SHAPES
+from keel.errors import StudyError
+from keel.model.shapes import SHAPES
 from keel.plan import ladder, recipe
 from keel.plan.ladder import Frame, Rung
+from keel.plan.losses import loss_of
 from keel.plan.recipe import OWN, Choices, outside
 from keel.size.time import seconds_per_token
 from keel.study import Study
@@ -36,17 +37,13 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
         low=row["train_tokens_low"], high=row["train_tokens_high"],
     )  # fmt: skip
     shared = {name: value for name, value in choices.overrides.items() if name.startswith("model.")}
-    # The plan's loss predicts the next token, which a model that reads both ways is given.
-    decoders = [name for name, features in FEATURES.items() if features.kind == "decoder"]
-    if (family := str(shared.get("model.family", "llama"))) not in decoders:
-        what = f"a {family} cannot learn to predict the next token" if family in FEATURES else "unknown family"
-        raise StudyError(what, why=f"found {family!r}", fix=nearest(family, decoders), where="[set] model.family")
+    loss = loss_of(inputs.study, choices)
     budget_s = float(inputs.study.budget.time_s or DEFAULT_TIME_S)
     choices.pick("ladder.time_s", budget_s, unit="s", formula="budget.time_s, else 600 s", source="[budget] or default")
     budget_s = float(choices.overrides.get("ladder.time_s", budget_s))
-    frame = ladder.frame(shared, ladder.widths_from(ladder.MIN_WIDTH), vocabulary)
+    frame = ladder.frame(shared, ladder.widths_from(ladder.MIN_WIDTH), vocabulary, loss)
     for smallest in range(ladder.MIN_WIDTH + 8, ladder.MAX_WIDTH // 4, 8):
-        wider = ladder.frame(shared, ladder.widths_from(smallest), vocabulary)
+        wider = ladder.frame(shared, ladder.widths_from(smallest), vocabulary, loss)
         if _ladder_s(inputs.machine, wider, unique) > budget_s or not _fed(wider, unique):
             break
         frame = wider
@@ -56,8 +53,7 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
         inputs={"time_s": budget_s}, source="log-spaced sizes over 4x of width", valid="width 16-128 measured",
         outside=outside(max(frame.widths), 16, 128),
     )  # fmt: skip
-    frame = ladder.frame(shared, widths, vocabulary)
-    choices.pick("model.family", frame.family, source="default")
+    frame = ladder.frame(shared, widths, vocabulary, loss)
     choices.pick("model.layers", list(frame.layers), formula="2 below width 192, then width / 64", source=THUMB)
     choices.pick("model.context", frame.context, unit="tokens", source=THUMB,
                  formula="128 up to width 96, then doubled with it, at most 1024")  # fmt: skip
@@ -90,9 +86,8 @@ def _ladder_s(machine: Mapping[str, Any], frame: Frame, unique: float) -> float:
     top = ladder.top_tokens(frame, unique)
     batch = recipe.batch_tokens_of(top, frame.context)
     total = 0.0
-    shapes = SHAPES[frame.family]
     for rung in ladder.rungs(frame, top, 9.0, batch, {}):
-        flop = shapes.flop_per_token(shapes.shape(rung.size))
+        flop = frame.flop_per_token(rung.size)
         threads = threads_of(machine, rung.held_out)
         own = 0.8 * rung.tokens[-1] + 0.2 * sum(rung.tokens)
         beside = max(1, int(machine["cores_free"])) if not rung.held_out else 1

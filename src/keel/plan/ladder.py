@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from keel.model.shapes import SHAPES, Size, head_width
+from keel.objective.cost import flop_per_token, special_tokens
+from keel.plan.losses import Loss
 from keel.plan.recipe import Choices, batch_tokens_of, context_of, layers_of
 
 STEPS_OF_WIDTH = (1.0, 1.5, 2.0, 3.0, 4.0)
@@ -29,13 +31,16 @@ class Rung(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What all rungs share."""
+    """What all rungs share; `tokens` are the tokenizer's, `vocabulary` those and the special ones of the loss."""
 
+    loss: str
+    options: Mapping[str, Any]
     family: str
     widths: tuple[int, ...]
     context: int
     head_width: int
     layers: tuple[int, ...]
+    tokens: int
     vocabulary: int
 
     def sizes(self) -> tuple[Size, ...]:
@@ -44,6 +49,10 @@ class Frame(NamedTuple):
             Size(width=w, layers=n, vocabulary=self.vocabulary, context=self.context, head_width=self.head_width)
             for w, n in zip(self.widths, self.layers)
         )
+
+    def flop_per_token(self, size: Size) -> float:
+        """Training FLOP a token of this loss on a size."""
+        return flop_per_token(self.loss, self.options, self.family, size)
 
 
 def widths_from(smallest: int) -> tuple[int, ...]:
@@ -56,14 +65,15 @@ def widths_from(smallest: int) -> tuple[int, ...]:
     return tuple(8 * round(smallest * step / 8) for step in STEPS_OF_WIDTH)
 
 
-def frame(choices: Mapping[str, Any], widths: Sequence[int], vocabulary: int) -> Frame:
-    """Depth, context and head width of a ladder of these widths."""
+def frame(choices: Mapping[str, Any], widths: Sequence[int], tokens: int, loss: Loss) -> Frame:
+    """Depth, context and head width of a ladder of these widths; the model has rows for the loss's special tokens."""
     top = max(widths)
-    layers = choices.get("model.layers")
+    layers, context = choices.get("model.layers"), int(choices.get("model.context", context_of(top)))
     return Frame(
-        family=str(choices.get("model.family", "llama")), widths=tuple(widths),
-        context=int(choices.get("model.context", context_of(top))), head_width=head_width(tuple(widths)),
-        layers=tuple(int(layers) if layers else layers_of(width) for width in widths), vocabulary=vocabulary,
+        loss=loss.name, options=loss.options, family=loss.family, widths=tuple(widths), context=context,
+        head_width=head_width(tuple(widths)),
+        layers=tuple(int(layers) if layers else layers_of(width) for width in widths),
+        tokens=tokens, vocabulary=tokens + len(special_tokens(loss.name, loss.options, context)),
     )  # fmt: skip
 
 
@@ -81,9 +91,8 @@ def rungs(
     frame_: Frame, top: float, factor: float, batch_tokens: int, given: Mapping[int, Sequence[int]]
 ) -> list[Rung]:
     """Token counts of every size: geometric from a common least to what 1/factor of the top's compute allows."""
-    shapes = SHAPES[frame_.family]
     sizes = frame_.sizes()
-    flop = [shapes.flop_per_token(shapes.shape(size)) for size in sizes]
+    flop = [frame_.flop_per_token(size) for size in sizes]
     most = [flop[-1] * top / factor / each for each in flop[:-1]]
     least = 0.65 * most[-1] if most else top
     ladder = [

@@ -15,7 +15,7 @@ SETTABLE = (
     "tokenizer.vocabulary", "model.family", "model.layers", "model.context", "ladder.widths", "ladder.top_tokens",
     "ladder.tokens", "ladder.factor", "ladder.replicates", "ladder.time_s", "ladder.level", "train.batch_tokens",
     "train.lr_scale", "train.lr_embedding", "train.warmup_tokens", "train.decay_fraction", "train.weight_decay",
-    "train.seed", "train.precision", "target.compute", "heldout.max_bytes",
+    "train.seed", "train.precision", "train.loss", "target.compute", "heldout.max_bytes",
 )  # fmt: skip
 WHOLE = frozenset({
     "tokenizer.vocabulary", "model.layers", "model.context", "ladder.replicates", "train.batch_tokens", "train.seed",
@@ -23,7 +23,8 @@ WHOLE = frozenset({
 })  # fmt: skip
 MOST_SEEDS = 1 << 32
 SHARES = frozenset({"ladder.level", "train.decay_fraction"})
-TEXTS = frozenset({"model.family", "train.precision"})
+TEXTS = frozenset({"model.family", "train.precision", "train.loss"})
+OPEN = ("ladder.tokens.", "train.options.")  # the rest of the name is a width, an option of the loss
 WARMUP_STEPS = 100
 ZERO_IS_FINE = frozenset({"train.seed", "train.weight_decay", "train.warmup_tokens"})
 
@@ -57,7 +58,7 @@ def _plain(value: Any) -> float | int | str:
 
 def _wrong(name: str, value: Any) -> Problem | None:
     """What is wrong with a setting: its name, or a value that could not be one."""
-    if name not in SETTABLE and not name.startswith("ladder.tokens."):
+    if name not in SETTABLE and not name.startswith(OPEN):
         return Problem(f"[set] has no '{name}'", "it is not an inferred field", nearest(name, SETTABLE), "study.toml")
     fix = _remedy(name, value)
     return Problem(f"'{name}' is wrong", f"found {value!r}", fix, "[set]") if fix else None
@@ -65,6 +66,8 @@ def _wrong(name: str, value: Any) -> Problem | None:
 
 def _remedy(name: str, value: Any) -> str:
     """What to write in place of a bad value; empty for a good one."""
+    if name.startswith("train.options."):
+        return ""  # the loss itself knows its options
     if name.startswith("ladder.tokens"):
         width = name.removeprefix("ladder.tokens").removeprefix(".")
         good = width.isdecimal() and isinstance(value, list) and value and all(_number(n) and n > 0 for n in value)

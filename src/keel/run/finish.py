@@ -17,7 +17,8 @@ from keel import model
 from keel.corpus.shards import Shards
 from keel.evaluate.bits_per_byte import Judgement, judge, unigram_bits_per_byte
 from keel.files import place_error, write_json, write_text
-from keel.model.shapes import facts_of
+from keel.model.shapes import Size, facts_of
+from keel.objective.cost import flop_per_token
 from keel.plan.spec import Spec
 from keel.run.train import Trained
 
@@ -26,7 +27,8 @@ SCHEMA = "keel.result/1"
 
 def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[str, Any]:
     """Judge, gate and write `result.json`; a branch that passes is exported to `model/`."""
-    shape, params, flop_per_token = facts_of(spec.family, spec.size)
+    shape, params, _ = facts_of(spec.family, spec.size)
+    flop_a_token = flop_per_token(spec.objective, spec.options, spec.family, Size(**spec.size))
     judgement, gate = None, None
     if trained.failed:
         gate = {"name": "diverged", "why": trained.failed}
@@ -37,7 +39,7 @@ def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[s
     result = {
         "id": folder.name, "kind": "branch" if is_branch else "trunk", "family": spec.family,
         "objective": spec.objective, "params": params._asdict() | {"total": params.total}, "tokens": spec.tokens,
-        "steps": spec.steps, "flop": flop_per_token * spec.tokens,
+        "steps": spec.steps, "flop": flop_a_token * spec.tokens,
         "loss_nats_per_token": judgement.nats_per_token if judgement else None,
         "bits_per_byte": judgement.bits_per_byte if judgement else None,
         "heldout": {"bytes": shards.heldout_bytes, "tokens": len(shards.heldout), "sha256": shards.heldout_sha256},

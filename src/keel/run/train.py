@@ -16,6 +16,7 @@ from keel import model, objective
 from keel.corpus.shards import Shards
 from keel.errors import Preempted
 from keel.model.shapes import Size
+from keel.objective.cost import flop_per_token
 from keel.plan.spec import Spec
 from keel.run import checkpoint, engine, optimiser, parts
 from keel.run.batches import Batches
@@ -136,9 +137,9 @@ def train(
     loop = Loop(spec, place, shards)
     if loop.began:
         report({"began": [began.text(name) for name, began in loop.began.items()]})
-    flop_per_token = loop.family.flop_per_token(loop.shape)
+    flop_a_token = flop_per_token(spec.objective, spec.options, spec.family, Size(**spec.size))
     head = {"spec_sha256": spec.digest(), "forecast_sha256": place.forecast_sha256}
-    meter = Meter(place.folder / "metrics.jsonl", head, loop.step, flop_per_token, place.peak_flop_per_s)
+    meter = Meter(place.folder / "metrics.jsonl", head, loop.step, flop_a_token, place.peak_flop_per_s)
     try:
         failed = _steps(loop, meter, until, keep, report, should_stop)
     finally:

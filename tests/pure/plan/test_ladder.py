@@ -11,6 +11,7 @@ from keel.answer import Number
 from keel.model.shapes import SHAPES, Size
 from keel.plan import ladder, recipe
 from keel.plan.ladder import Frame, frame, rungs, widths_from
+from keel.plan.losses import Loss
 from keel.plan.recipe import Choices, batch_tokens_of, context_of, layers_of
 
 
@@ -21,7 +22,7 @@ def flop_of(size: Size) -> float:
 
 @pytest.fixture
 def five() -> Frame:
-    return frame({}, (16, 24, 32, 48, 64), 1024)
+    return frame({}, (16, 24, 32, 48, 64), 1024, Loss("clm", {}, "llama"))
 
 
 @pytest.mark.parametrize("smallest", [16, 24, 40, 64, 200])
@@ -83,7 +84,7 @@ def test_the_top_has_five_tokens_a_parameter_or_four_epochs(five: Frame) -> None
 def test_all_rungs_share_context_head_and_vocabulary(five: Frame) -> None:
     sizes = five.sizes()
     assert {(size.context, size.head_width, size.vocabulary) for size in sizes} == {(128, 8, 1024)}
-    assert frame({"model.context": 256, "model.layers": 4}, (16, 32), 512).sizes()[0] == Size(
+    assert frame({"model.context": 256, "model.layers": 4}, (16, 32), 512, Loss("clm", {}, "llama")).sizes()[0] == Size(
         width=16, layers=4, vocabulary=512, context=256, head_width=8
     )
 

@@ -1,0 +1,43 @@
+"""What a loss costs on a family and a size: exact FLOP a token of a run, without torch.
+
+A run's tokens are positions that the model sees: steps x samples x context, whatever a loss does with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keel.model.shapes import SHAPES, Size
+from keel.objective.facts import FACTS
+from keel.objective.work import flop
+
+
+def flop_per_token(loss: str, options: Mapping[str, Any], family: str, size: Size) -> float:
+    """Training FLOP of a sample over its context.
+
+    A loss that nobody has counted, or the user's own, is taken to have a target at every position.
+
+    Example:
+        >>> size = Size(width=64, layers=2, vocabulary=4096, context=128, head_width=8)
+        >>> clm, mlm = (flop_per_token(loss, {}, "bert", size) for loss in ("clm", "mlm"))
+        >>> round(clm / mlm, 2)
+        2.33
+    """
+    shapes = SHAPES[family]
+    shape = shapes.shape(size)
+    facts = FACTS.get(loss)
+    if facts is None or facts.work is None:
+        return shapes.flop_per_token(shape)
+    return flop(shapes, shape, facts.work(options, size.context)) / size.context
+
+
+def special_tokens(loss: str, options: Mapping[str, Any], context: int) -> tuple[str, ...]:
+    """Roles that a tokenizer of keel's own must be given for this loss: it has the separator alone.
+
+    Example:
+        >>> special_tokens("clm", {}, 128), special_tokens("mlm", {}, 128)
+        ((), ('mask', 'pad', 'start'))
+    """
+    roles = FACTS[loss].roles(options, context) if loss in FACTS else ()
+    return tuple(role for role in dict.fromkeys(roles) if role != "separator")

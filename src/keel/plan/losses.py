@@ -1,0 +1,71 @@
+"""Which losses the use cases allow, with what each unlocks and precludes; and the one the ladder is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from keel.errors import StudyError, nearest
+from keel.objective.facts import FACTS, Cite
+from keel.plan.recipe import Choices
+from keel.study import Study
+
+OPTIONS = "train.options."
+DEFAULT = "clm"
+HAVE = frozenset({"text"})  # parallel text is not read by `keel look` yet
+
+
+class Loss(NamedTuple):
+    """A loss, its options and the family that serves it."""
+
+    name: str
+    options: Mapping[str, Any]
+    family: str
+
+
+def loss_of(study: Study, choices: Choices) -> Loss:
+    """The ladder's loss: the user's, else the one that unlocks the most weight of use cases, the first of equals.
+
+    Raises:
+        StudyError: an unknown loss; a family that cannot serve it.
+    """
+    offered = proposals(study)
+    name = str(choices.pick(
+        "train.loss", offered[0]["loss"] if offered else DEFAULT, formula="unlocks the most weight of use cases",
+        inputs={item["loss"]: item["weight"] for item in offered}, source="facts of each loss, cited in plan.json",
+    ))  # fmt: skip
+    if name not in FACTS:
+        raise StudyError("unknown loss", why=f"found {name!r}", fix=nearest(name, FACTS), where="[set] train.loss")
+    families = FACTS[name].families
+    family = str(choices.pick("model.family", families[0], formula="the first that serves the loss", source="default"))
+    if family not in families:
+        raise StudyError(
+            f"the family '{family}' cannot serve the loss '{name}'", why=f"it needs one of: {', '.join(families)}",
+            fix=nearest(family, families), where="[set] model.family",
+        )  # fmt: skip
+    options = {name[len(OPTIONS) :]: value for name, value in choices.overrides.items() if name.startswith(OPTIONS)}
+    for option, value in options.items():
+        choices.pick(OPTIONS + option, value)
+    return Loss(name, options, family)
+
+
+def proposals(study: Study) -> list[dict[str, Any]]:
+    """Every loss that unlocks a use case and can be trained on this data, most weight first; equals in table order."""
+    found = [_proposal(name, study) for name, facts in FACTS.items() if facts.needs <= HAVE]
+    return sorted((item for item in found if item["unlocks"]), key=lambda item: -item["weight"])
+
+
+def _proposal(name: str, study: Study) -> dict[str, Any]:
+    facts = FACTS[name]
+
+    def cited(cites: Mapping[str, Cite]) -> list[dict[str, str]]:
+        return [
+            {"use_case": case.name, "task": case.task, **cites[case.task]._asdict()}
+            for case in study.use_case if case.task in cites
+        ]  # fmt: skip
+
+    return {
+        "loss": name, "families": list(facts.families), "judge": facts.judge,
+        "weight": sum(case.weight for case in study.use_case if case.task in facts.unlocks),
+        "unlocks": cited(facts.unlocks), "precludes": cited(facts.precludes),
+    }  # fmt: skip

@@ -1,0 +1,81 @@
+"""Which loss a plan is for, which families can serve it, and what the use cases are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from helpers import study, study_error
+
+from keel.model.shapes import SHAPES, Size
+from keel.objective.cost import flop_per_token, special_tokens
+from keel.objective.facts import FACTS
+from keel.plan.build import build
+from keel.plan.frame import Inputs
+from keel.plan.losses import proposals
+from keel.study import Study
+
+
+def planned(corpus: dict[str, Any], machine: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    return build(Inputs(study(set=settings), corpus, machine), "2026-01-01")
+
+
+def asking(*tasks: str) -> Study:
+    return study(
+        use_case=[{"name": f"use {task}", "task": task, "weight": place + 1} for place, task in enumerate(tasks)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "family"), [(loss, family) for loss in ("clm", "mlm") for family in FACTS[loss].families]
+)
+def test_every_family_of_a_loss_can_be_planned(
+    loss: str, family: str, corpus_json: dict[str, Any], fake_machine: dict[str, Any]
+) -> None:
+    made = planned(corpus_json, fake_machine, **{"train.loss": loss, "model.family": family})
+    assert (made["objective"], made["family"]) == (loss, family)
+    added = len(special_tokens(loss, {}, 128))
+    for item in made["experiments"]:
+        size = Size(**item["spec"]["size"])
+        assert size.vocabulary == made["tokenizer"]["vocabulary"] + added
+        assert item["params"]["total"] == SHAPES[family].params(SHAPES[family].shape(size)).total
+        assert item["cost"]["flop"] == pytest.approx(item["tokens"] * flop_per_token(loss, {}, family, size))
+
+
+@pytest.mark.parametrize(("loss", "family"), [("clm", "bert"), ("clm", "t5"), ("mlm", "llama"), ("mlm", "mamba")])
+def test_a_family_that_cannot_serve_the_loss_is_refused(
+    loss: str, family: str, corpus_json: dict[str, Any], fake_machine: dict[str, Any]
+) -> None:
+    with study_error(f"'{family}' cannot serve the loss '{loss}'", "model.family"):
+        planned(corpus_json, fake_machine, **{"train.loss": loss, "model.family": family})
+
+
+def test_an_unknown_loss_names_the_nearest(corpus_json: dict[str, Any], fake_machine: dict[str, Any]) -> None:
+    with study_error("unknown loss", "train.loss"):
+        planned(corpus_json, fake_machine, **{"train.loss": "mml"})
+
+
+def test_options_are_the_run_s_identity(corpus_json: dict[str, Any], fake_machine: dict[str, Any]) -> None:
+    plain = planned(corpus_json, fake_machine, **{"train.loss": "mlm"})
+    other = planned(corpus_json, fake_machine, **{"train.loss": "mlm", "train.options.rate": 0.3})
+    assert other["experiments"][0]["spec"]["options"] == {"rate": 0.3}
+    assert not {item["id"] for item in plain["experiments"]} & {item["id"] for item in other["experiments"]}
+    assert any(number["name"] == "train.options.rate" and number["yours"] for number in other["numbers"])
+
+
+def test_proposals_are_cited_and_ordered_by_the_weight_they_unlock() -> None:
+    found = proposals(asking("fill-mask", "text-generation"))
+    by_name = {item["loss"]: item for item in found}
+    assert [item["weight"] for item in found] == sorted((item["weight"] for item in found), reverse=True)
+    assert by_name["clm"]["weight"] == 2
+    assert by_name["mlm"]["weight"] == 1
+    assert [cite["task"] for cite in by_name["mlm"]["precludes"]] == ["text-generation"]
+    assert all(cite["source"] and cite["why"] for item in found for cite in item["unlocks"] + item["precludes"])
+    assert "tlm" not in by_name  # needs parallel text
+
+
+def test_the_use_cases_choose_the_loss(corpus_json: dict[str, Any], fake_machine: dict[str, Any]) -> None:
+    for task, loss in (("fill-mask", "mlm"), ("text-generation", "clm")):
+        made = build(Inputs(asking(task), corpus_json, fake_machine), "2026-01-01")
+        assert made["objective"] == loss
+        assert made["losses"] == proposals(asking(task))
