@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from keel.objective.base import Example, Sample, Window, options
+from keel.objective.base import Example, Sample, Window
+from keel.objective.checks import problems_of, settled, shares, told
 from keel.objective.denoisers import prefix, prefixes
 from keel.objective.drops import drop
 from keel.objective.facts import FACTS, Facts
 from keel.objective.room import text_room
-from keel.objective.seq2seq import Seq2Seq, check_shares, problems_of, told
+from keel.objective.seq2seq import Seq2Seq
 from keel.objective.spans import check
 
 DEFAULTS: Mapping[str, Any] = {"share": 0.15, "mean_span": 3.0, "clm": 0.2, "low": 0.2, "high": 0.8}
@@ -36,9 +37,9 @@ class AlexaTM(Seq2Seq):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        at = self.options = options(self.options, DEFAULTS, "alexatm")
+        at = self.options = settled(self.options, DEFAULTS, "alexatm")
         told(
-            problems_of(check, at["share"], at["mean_span"], "share"), check_shares(at, "clm"),
+            problems_of(check, at["share"], at["mean_span"], "share"), shares(at, "clm"),
             problems_of(prefixes, 2, at["low"], at["high"]),
         )  # fmt: skip
 

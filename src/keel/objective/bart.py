@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from keel.objective.base import Example, Sample, Window, options
+from keel.objective.base import Example, Sample, Window
+from keel.objective.checks import problems_of, settled, shares, told
 from keel.objective.drops import infill
 from keel.objective.facts import FACTS, Facts
 from keel.objective.room import text_room
 from keel.objective.sentences import permute
-from keel.objective.seq2seq import Seq2Seq, Tokens, check_shares, problems_of, told
+from keel.objective.seq2seq import Seq2Seq, Tokens
 from keel.objective.spans import check
 from keel.objective.trim import fewer_marks
 
@@ -38,8 +39,8 @@ class BART(Seq2Seq):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        at = self.options = options(self.options, self.defaults, self.terms[0])
-        told(problems_of(check, at["share"], at["mean_span"], "share"), check_shares(at, "random"))
+        at = self.options = settled(self.options, self.defaults, self.terms[0])
+        told(problems_of(check, at["share"], at["mean_span"], "share"), shares(at, "random"))
 
     def window(self, context: int) -> Window:
         """One token less than positions: an end token follows."""

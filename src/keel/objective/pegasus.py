@@ -7,12 +7,12 @@ from typing import Any, ClassVar, get_args
 
 import numpy as np
 
-from keel.errors import Problem, nearest
-from keel.objective.base import Example, Sample, Window, options
+from keel.objective.base import Example, Sample, Window
+from keel.objective.checks import one_of, problems_of, settled, told
 from keel.objective.facts import FACTS, Facts
 from keel.objective.room import text_room
 from keel.objective.sentences import How, gap_sentences
-from keel.objective.seq2seq import Seq2Seq, problems_of, told
+from keel.objective.seq2seq import Seq2Seq
 from keel.objective.spans import check
 
 DEFAULTS: Mapping[str, Any] = {"share": 0.3, "how": "principal"}
@@ -34,12 +34,8 @@ class Pegasus(Seq2Seq):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        at = self.options = options(self.options, DEFAULTS, "pegasus")
-        ways, how = get_args(How), at["how"]
-        wrong = (
-            [] if how in ways else [Problem(f"gap sentences by {how!r}", "no such way", nearest(str(how), ways), "how")]
-        )
-        told(problems_of(check, at["share"], 1, "share"), wrong)
+        at = self.options = settled(self.options, DEFAULTS, "pegasus")
+        told(problems_of(check, at["share"], 1, "share"), one_of(at, "how", get_args(How)))
 
     def window(self, context: int) -> Window:
         """One token less than positions: an end token follows."""

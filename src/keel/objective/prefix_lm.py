@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from keel.errors import StudyError
 from keel.model.shapes import FEATURES, Size
-from keel.objective.base import Batch, Example, Part, Rows, Sample, Start, Window, options, stack
+from keel.objective.base import Batch, Example, Part, Rows, Sample, Start, Window, stack
+from keel.objective.checks import one_of, problems_of, settled, told
 from keel.objective.denoisers import prefix, prefixes
 from keel.objective.facts import FACTS, Facts
 from keel.objective.room import text_room
-from keel.objective.seq2seq import Seq2Seq, problems_of, told
+from keel.objective.seq2seq import Seq2Seq
 
 DEFAULTS: Mapping[str, Any] = {"low": 0.0, "high": 1.0, "stacks": 1}
 KINDS: Mapping[int, str] = {1: "decoder", 2: "encoder-decoder"}
@@ -40,8 +41,8 @@ class PrefixLM(Seq2Seq):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        at = self.options = options(self.options, DEFAULTS, "prefix_lm")
-        told(problems_of(prefixes, 2, at["low"], at["high"]), problems_of(_check_stacks, at["stacks"]))
+        at = self.options = settled(self.options, DEFAULTS, "prefix_lm")
+        told(problems_of(prefixes, 2, at["low"], at["high"]), one_of(at, "stacks", tuple(KINDS)))
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """One model, with as many stacks as were asked for."""
@@ -102,9 +103,3 @@ def prefix_mask(prefix_b: Tensor, length: int, dtype: torch.dtype) -> Tensor:
     place = torch.arange(length)
     sees = (place[None, :] <= place[:, None]) | (place < prefix_b[:, None, None])
     return torch.zeros(sees.shape, dtype=dtype).masked_fill_(~sees, torch.finfo(dtype).min)[:, None]
-
-
-def _check_stacks(stacks: Any) -> None:
-    if stacks not in KINDS or isinstance(stacks, bool):
-        raise StudyError(f"'stacks' is {stacks!r}", why="a model has one stack or two", fix="write 1 or 2",
-                         where="stacks")  # fmt: skip

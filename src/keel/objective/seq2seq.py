@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from keel.corpus.vocabulary import SPECIAL
-from keel.errors import Problem, StudyError
 from keel.objective.base import Batch, Carry, Example, Features, Key, Objective, Rows, Stats, Sums
 from keel.objective.denoisers import Denoiser
 from keel.objective.room import side_room
@@ -117,26 +116,3 @@ def _places(examples: Sequence[Example], width: int) -> Tensor:
         last = row * width + len(example["decoder_inputs"])
         found.append(torch.arange(last - len(example["targets"]), last))
     return torch.cat(found)
-
-
-def check_shares(options: Mapping[str, Any], *names: str) -> list[Problem]:
-    """Options that must be shares from 0 to 1 and are not."""
-    return [
-        Problem(f"'{name}' is wrong", f"found {options[name]!r}", "write a share from 0 to 1", name)
-        for name in names if not 0 <= options[name] <= 1
-    ]  # fmt: skip
-
-
-def problems_of(check: Any, *given: Any) -> list[Problem]:
-    """What a check finds wrong, so that all checks can be told at once."""
-    try:
-        check(*given)
-    except StudyError as error:
-        return list(error.problems)
-    return []
-
-
-def told(*found: list[Problem]) -> None:
-    """Raise all problems, if there are any."""
-    if problems := [problem for problems in found for problem in problems]:
-        raise StudyError.all(problems)

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from keel.objective.base import Example, Sample, Window, options
+from keel.objective.base import Example, Sample, Window
+from keel.objective.checks import settled
 from keel.objective.facts import FACTS, Facts
 from keel.objective.room import denoisers_room, span_denoisers
 from keel.objective.seq2seq import Denoising
@@ -32,7 +33,7 @@ class SpanCorruption(Denoising):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.options = options(self.options, DEFAULTS, "span_corruption")
+        self.options = settled(self.options, DEFAULTS, "span_corruption")
         check(self.options["density"], self.options["mean_span"])
         self.denoisers = span_denoisers(self.options)
 

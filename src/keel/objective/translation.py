@@ -7,11 +7,12 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from keel.errors import Problem, StudyError, nearest
-from keel.objective.base import Example, Sample, Window, options
+from keel.errors import StudyError
+from keel.objective.base import Example, Sample, Window
+from keel.objective.checks import one_of, problems_of, settled, told
 from keel.objective.facts import FACTS, Facts
 from keel.objective.room import languages_of, text_room
-from keel.objective.seq2seq import Seq2Seq, problems_of, told
+from keel.objective.seq2seq import Seq2Seq
 
 Direction = Literal["forward", "backward", "both"]
 TooLong = Literal["refuse", "leave out"]
@@ -34,10 +35,10 @@ class Translation(Seq2Seq):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        at = self.options = options(self.options, DEFAULTS, "translation")
+        at = self.options = settled(self.options, DEFAULTS, "translation")
         told(
-            problems_of(languages_of, at), _one_of(at, "direction", get_args(Direction)),
-            _one_of(at, "too_long", get_args(TooLong)),
+            problems_of(languages_of, at), one_of(at, "direction", get_args(Direction)),
+            one_of(at, "too_long", get_args(TooLong)),
         )  # fmt: skip
         self.languages = languages_of(at)
 
@@ -65,9 +66,3 @@ class Translation(Seq2Seq):
     def _forward(self, rng: np.random.Generator) -> bool:
         direction = self.options["direction"]
         return bool(rng.random() < 0.5) if direction == "both" else direction == "forward"
-
-
-def _one_of(given: Mapping[str, Any], name: str, known: tuple[str, ...]) -> list[Problem]:
-    if given[name] in known:
-        return []
-    return [Problem(f"'{name}' is wrong", f"found {given[name]!r}", nearest(str(given[name]), known), name)]

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from keel.objective.base import Example, Sample, Window, options
+from keel.objective.base import Example, Sample, Window
+from keel.objective.checks import settled
 from keel.objective.denoisers import draw
 from keel.objective.facts import FACTS, Facts
 from keel.objective.room import denoisers_room, mixture
@@ -32,7 +33,7 @@ class UL2(Denoising):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.options = options(self.options, DEFAULTS, "ul2")
+        self.options = settled(self.options, DEFAULTS, "ul2")
         self.denoisers = mixture(self.options)
 
     def window(self, context: int) -> Window:
