@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from keel.errors import StudyError
+from keel.model.shapes.folder import Folder
+
 LAYER: Mapping[str, str] = {
     "attention.self.query": "self_attn.q_proj",
     "attention.self.key": "self_attn.k_proj",
@@ -39,6 +42,7 @@ INTO: Mapping[tuple[str, str], Donor] = {
     ("xlm-roberta", "bart"): Donor("roberta.", 2),
 }
 BART_FIRST_POSITION = 2
+EPSILON = 1e-05  # what the library's BART adds to a variance; its config has no field for it
 
 
 def renamed(state: Mapping[str, Tensor], donor: Donor) -> dict[str, Tensor]:
@@ -59,6 +63,20 @@ def renamed(state: Mapping[str, Tensor], donor: Donor) -> dict[str, Tensor]:
     before = positions.new_zeros(BART_FIRST_POSITION, positions.shape[1])
     found["model.encoder.embed_positions.weight"] = torch.cat([before, positions + first_type])
     return found
+
+
+def unlike(config: Any, donor: Folder) -> list[str]:
+    """What the two classes compute otherwise, in words.
+
+    Raises:
+        StudyError: it is the activation, which no weight makes up for.
+    """
+    theirs, ours = donor.config.get("hidden_act"), config.activation_function
+    if theirs != ours:
+        raise StudyError(f"its activation is {theirs}, a {config.model_type}'s {ours}", where=donor.where,
+                         why="the same weights would compute other states", fix="choose another release")  # fmt: skip
+    epsilon = donor.config.get("layer_norm_eps")
+    return [] if epsilon == EPSILON else [f"epsilon of the norms {epsilon} becomes {EPSILON}"]
 
 
 def of_encoder(library: Any) -> list[str]:

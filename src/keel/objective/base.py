@@ -95,9 +95,9 @@ class Part:
     """One module of an objective: what it is, how big, where it starts, and what is done to it.
 
     `head` is what stands behind its last hidden state, one of its family's. `thaw_step` > 0: its weights do not move
-    before that step. An "ema" part follows the part `ema_of`. Parts of one `optimiser` name share its state and its
-    clipping. `cache`: outputs of a frozen part are kept, keyed by its weights. `vocabulary`: whose ids it reads, the
-    run's or (a teacher behind a map) its own.
+    before that step; of one that `thaws` "encoder", the encoder's (its token table too). An "ema" part follows the part
+    `ema_of`. Parts of one `optimiser` name share its state and its clipping. `cache`: a frozen part's outputs are kept,
+    keyed by its weights. `vocabulary`: whose ids it reads, the run's or (a teacher behind a map) its own.
     """
 
     family: str
@@ -107,6 +107,7 @@ class Part:
     role: Literal["train", "frozen", "ema"] = "train"
     ema_of: str | None = None
     thaw_step: int = 0
+    thaws: Literal["all", "encoder"] = "all"
     optimiser: str = "main"
     cache: bool = False
     vocabulary: Literal["run", "own"] = "run"

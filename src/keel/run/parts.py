@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -108,15 +108,22 @@ def _first(start: Start, runs: Path | None) -> Start:
 def hold(modules: Mapping[str, nn.Module], parts: Mapping[str, Part], step: int) -> None:
     """Let the weights move that train at `step` (steps done), and no other: sharing with a part that trains wins."""
     moving = {
-        weight for name, part in parts.items() if part.role == "train" and step >= part.thaw_step
-        for weight in modules[name].parameters()
+        weight for name, part in parts.items() if part.role == "train"
+        for weight in set(modules[name].parameters()) - _held(modules[name], part, step)
     }  # fmt: skip
-    for name, module in modules.items():
+    for module in modules.values():
         for weight in module.parameters():
             weight.requires_grad_(weight in moving)
             if weight not in moving:
                 weight.grad = None
-        module.train(parts[name].role == "train" and step >= parts[name].thaw_step)
+        module.train(any(weight.requires_grad for weight in module.parameters()))
+
+
+def _held(module: Any, part: Part, step: int) -> set[torch.Tensor]:
+    """The weights of a part that do not move yet."""
+    if step >= part.thaw_step:
+        return set()
+    return set((module.library.get_encoder() if part.thaws == "encoder" else module).parameters())
 
 
 @torch.no_grad()

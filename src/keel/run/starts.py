@@ -80,7 +80,8 @@ def build(
     given, differing = _config(part, shape, source, ids)
     trunk = model.load(part.family).build(shape, precision, seed, ids, part.head, given)
     fit_source.check_count(trunk.library, part, shape, release, differing)
-    notes += [f"as released, not as keel makes a {part.family}: {', '.join(differing)}"] if differing else []
+    released = f"as released (in brackets a fresh {part.family}): {', '.join(differing)}"
+    notes += ([released] if differing else []) if fit_source.same_class(part, release) else differing
     state, unexpected = _state(release, trunk.library, part)
     if source.encoder_only:
         wanted = set(encoders.of_encoder(trunk.library))
@@ -99,11 +100,14 @@ def _config(part: Part, shape: Shape, source: Source, ids: Ids) -> tuple[Any, li
     """The release's config at the part's size, and what in it is not as keel makes one: "layer_norm_eps 1e-12 (1e-05)".
 
     An encoder of another class leaves the part's own config as it is.
+
+    Raises:
+        StudyError: that encoder has another activation.
     """
     own = part.vocabulary == "own"
     ours = families.config(part.family, shape, {} if own else ids)
     if not fit_source.same_class(part, source.folder):
-        return ours, []
+        return ours, encoders.unlike(ours, source.folder)
     wins = _wins(part, shape, source, ours, {} if own else ids)
     raw = {name: value for name, value in source.folder.config.items() if name not in ABOUT}
     given = type(ours).from_dict(raw | wins)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,11 +16,12 @@ from helpers import study_error
 from safetensors.torch import load_file, save_file
 
 from keel import model
-from keel.files import write_json
+from keel.corpus.shards import Shards
+from keel.files import read_json, write_json
 from keel.model.shapes import FEATURES, SHAPES, Size, folder
 from keel.objective.base import Branch, FromRun, Part, Released, Scratch, start_from
 from keel.plan.spec import SCHEMA, Spec, example_spec
-from keel.run import parts, starts
+from keel.run import checkpoint, parts, starts, worker
 from keel.run.began import Began
 
 pytestmark = pytest.mark.tensor
@@ -316,3 +318,29 @@ def test_starts_are_read_from_a_spec() -> None:
     ):  # fmt: skip
         with study_error(words):
             start_from(wrong, "spec.json")
+
+
+def test_a_run_says_where_it_started_and_keeps_it(
+    tiny_spec: Callable[..., Spec], shards: Shards, tmp_path: Path
+) -> None:
+    plain = tiny_spec(steps=3, warmup_steps=1, decay_start=3)
+    release("llama", tmp_path / "done" / "model", Size(**plain.size))
+    (tmp_path / "done" / "model" / "tokenizer.json").write_text(shards.tokenizer_path.read_text())
+    spec = tiny_spec(steps=3, warmup_steps=1, decay_start=3, start={"kind": "run", "run": "done"})
+    write_json(tmp_path / "new" / "spec.json", SCHEMA, spec.json())
+    out = io.StringIO()
+    task = {
+        "id": "new", "folder": str(tmp_path / "new"), "parent": None, "shards": str(shards.folder), "until": 3,
+        "keep": [3], "finish": False, "threads": 1, "forecast_sha256": None, "peak_flop_per_s": 0.0,
+    }  # fmt: skip
+    worker._work(task, out, lambda: False)
+    said = json.loads(out.getvalue().splitlines()[0])
+    assert said["began"][0].startswith(f"model starts from llama in {tmp_path / 'done' / 'model'}: ")
+    kept = read_json(tmp_path / "new" / "execution.json", "keel.execution/1")["began"]["model"]
+    assert len(kept["taken"]) == 11
+    assert kept["missing"] == []
+    # Resumed, it goes on from its own checkpoint, and still knows where it started.
+    worker._work(task, out, lambda: False)
+    assert read_json(tmp_path / "new" / "execution.json", "keel.execution/1")["began"]["model"] == kept
+    trained = checkpoint.read(tmp_path / "new", 3).parts["model.library.model.norm.weight"]
+    assert not torch.equal(trained, torch.ones_like(trained))
