@@ -88,8 +88,9 @@ def _sums(bench: Bench, batch: Batch) -> Iterator[str]:
 
 def sums(bench: Bench) -> Verdict:
     """Every sample twice: each sum and each count must double, which a mean does not."""
-    samples, batch = bench.samples(), bench.batch()
-    twice = bench.collate([*bench.draw(samples)] * 2, [*samples] * 2)
+    samples = bench.samples()
+    examples = bench.draw(samples)
+    batch, twice = bench.collate(examples, samples), bench.collate([*examples] * 2, [*samples] * 2)
     once, doubled = bench.losses(batch)[0], bench.losses(twice)[0]
     if not once:
         return not_judged("every term is coupled: more samples change what each is compared with")

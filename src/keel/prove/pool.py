@@ -1,4 +1,4 @@
-"""Four processes that are ranks on gloo, started once for all losses: a task's cells -> what each rank made of them."""
+"""Four processes that are ranks on gloo, for all losses of a call: a task's cells -> what each rank made of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keel.plan.spec import Spec
 from keel.prove.grid import APART, Cell, Made
 from keel.run.pool import QUIET
 
-RANKS, WAIT_S, END_S, LOOK_S = 4, 120.0, 20.0, 0.01
+RANKS, WAIT_S, END_S, LOOK_S, SETTLE_S = 4, 120.0, 20.0, 0.01, 0.2
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 
 
@@ -30,36 +30,33 @@ class Ranks(AbstractContextManager["Ranks"]):
     """Use as a context. Ranks meet through a file and talk over the loopback interface alone."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.started, self.task = folder, 0, 0
+        self.folder, self.sets = folder, 0
 
     def __enter__(self) -> Ranks:
-        self._start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        write_text(self.place / "end", "")
-        try:
-            self.process.wait(timeout=END_S)
-        except subprocess.TimeoutExpired:
-            self._kill()
-
-    def _start(self) -> None:
-        """Processes with a folder of their own, and tasks that count from 1."""
-        self.started, self.task = self.started + 1, 0
-        self.place = self.folder / f"ranks-{self.started}"
-        self.place.mkdir(parents=True)
         env = os.environ | QUIET | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         env |= {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
         if sys.platform in LOOPBACK:
             env |= {"GLOO_SOCKET_IFNAME": LOOPBACK[sys.platform]}
-        command = [sys.executable, "-m", "keel.prove.rank", str(self.place), str(RANKS)]
-        # A session of its own, so that all of them can be ended at once and Ctrl-C is heard by the suite alone.
+        self._start()
+        command = [sys.executable, "-m", "keel.prove.rank", str(self.folder), str(RANKS)]
+        # A session of its own: Ctrl-C is heard by the suite alone, which then ends them.
         self.process = subprocess.Popen(command, env=env, start_new_session=True)
+        return self
 
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        write_text(self.folder / "end", "")
+        try:
+            self.process.wait(timeout=END_S)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def _start(self) -> None:
+        """Ask for a set of ranks with a folder of its own; its tasks count from 1."""
+        self.sets, self.task = self.sets + 1, 0
+        self.place = self.folder / f"set-{self.sets}"
+        self.place.mkdir(parents=True)
 
     def ask(self, spec: Spec, world: Path, step: int, cells: Sequence[Cell] = APART) -> int:
         """Hand a task to every rank, at once; its number, for `answer`."""
@@ -72,7 +69,7 @@ class Ranks(AbstractContextManager["Ranks"]):
         """Wait for every rank of every cell.
 
         Raises:
-            RankError: a rank raised or ended; all ranks are then started afresh, as the others wait for it in vain.
+            RankError: a rank raised or ended; a fresh set takes over, as the others wait for it in vain.
         """
         wanted = {
             cell: [self.place / f"{task}-{cell.ranks}-{cell.pieces}-{rank}.npz" for rank in range(cell.ranks)]
@@ -80,18 +77,22 @@ class Ranks(AbstractContextManager["Ranks"]):
         }
         until_s = time.monotonic() + WAIT_S
         while not all(path.exists() for paths in wanted.values() for path in paths):
-            trouble = self._trouble(task) or (f"no answer in {WAIT_S:.0f} s" if time.monotonic() > until_s else "")
-            if trouble:
-                self._kill()
+            if self._trouble() or time.monotonic() > until_s:
+                # A rank that is gone makes others raise: what came first may be told last.
+                time.sleep(SETTLE_S)
+                trouble = self._trouble() or f"no answer in {WAIT_S:.0f} s"
                 self._start()
                 raise RankError(trouble)
             time.sleep(LOOK_S)
         return {cell: [Made.read(path) for path in paths] for cell, paths in wanted.items()}
 
-    def _trouble(self, task: int) -> str:
-        """What a rank said before it gave up, or how they ended."""
-        for rank in range(RANKS):
-            note = self.place / f"{task}-{rank}.error"
-            if note.exists():
-                return f"rank {rank} raised {note.read_text(encoding='utf-8')}"
-        return f"the ranks ended with code {self.process.returncode}" if self.process.poll() is not None else ""
+    def _trouble(self) -> str:
+        """How a rank ended, or what it said."""
+        if self.process.poll() is not None:
+            return f"the ranks ended with code {self.process.returncode}"
+        for word, said in (("ended", "ended with code"), ("error", "raised")):
+            for rank in range(RANKS):
+                note = self.place / f"{rank}.{word}"
+                if note.exists():
+                    return f"rank {rank} {said} {note.read_text(encoding='utf-8')}"
+        return ""

@@ -25,14 +25,14 @@ from keel.prove.statistics import statistics
 # Each check with those it rests on: a mean also breaks the grid, and padding that counts does so too.
 CHECKS: Mapping[str, tuple[str, ...]] = {
     "contract": (),
-    "sums": ("contract",),
-    "counts": ("contract",),
-    "empty": ("contract",),
     "randomness": ("contract",),
+    "sums": ("contract", "randomness"),
+    "counts": ("contract", "randomness", "sums"),
+    "empty": ("contract", "randomness"),
     "statistics": ("contract", "randomness"),
     "gradient": ("contract", "randomness"),
     "padding": ("contract", "randomness"),
-    "invariance": ("contract", "sums", "randomness", "padding"),
+    "invariance": ("contract", "randomness", "sums", "padding"),
     "resume": ("contract", "randomness"),
 }
 OF_A_BENCH: Mapping[str, Callable[[Bench], Verdict]] = {
@@ -47,7 +47,7 @@ class Suite(AbstractContextManager["Suite"]):
     def __enter__(self) -> Suite:
         self.folder = Path(tempfile.mkdtemp(prefix="keel-prove-"))
         self.world = world.make(self.folder / "world")
-        self.ranks = Ranks(self.folder).__enter__()
+        self.ranks = Ranks(self.folder / "ranks").__enter__()
         self.number = 0
         return self
 

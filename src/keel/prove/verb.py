@@ -16,7 +16,7 @@ from keel.progress import Progress
 from keel.prove.result import Result
 from keel.prove.show import shown
 from keel.prove.suite import CHECKS, Suite
-from keel.prove.world import EXAMPLES
+from keel.prove.world import EXAMPLES, loss_class
 from keel.study import parse_override
 
 FIXES: Mapping[str, str] = {
@@ -46,6 +46,8 @@ def prove(name: str, settings: list[str], quiet: bool = False) -> Answer:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     asked = {one: EXAMPLES.get(one, {}) for one in OBJECTIVES} if name == "all" else {name: options}
+    if name != "all":
+        loss_class(name)
     started_s = time.monotonic()
     results, unloaded = _results(asked, quiet)
     if unloaded and name != "all":

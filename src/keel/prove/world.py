@@ -25,7 +25,10 @@ VOCABULARY, CONTEXT, WIDTH, HEAD_WIDTH, LAYERS = 320, 32, 32, 8, 1
 LONG, SHORT, LANGUAGES = 36, 40, ("de", "en")
 STEPS = 6
 # Options of built-in losses that have none by default.
-EXAMPLES: Mapping[str, Mapping[str, Any]] = {}
+EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "mbart": {"language": LANGUAGES[0]},
+    "translation": {"languages": list(LANGUAGES)},
+}
 # The least samples of a micro-batch of the grid: its five cells cut a step into one, two or four of them.
 QUARTER = 4
 

@@ -1,0 +1,76 @@
+"""Every loss there is, held against the suite, its grid on one pool of ranks; and the command that does so."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keel.objective import OBJECTIVES
+from keel.prove.suite import CHECKS, Suite
+from keel.prove.world import EXAMPLES
+
+pytestmark = pytest.mark.proof
+# A user's own losses lie beside the tests of the suite.
+USERS = Path(__file__).parents[1] / "tensor" / "prove"
+HARDEST = ("4x4", "2 ranks x 2x4", "4 ranks x 1x4")
+
+
+@pytest.fixture(scope="module")
+def suite() -> Iterator[Suite]:
+    with Suite() as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_loss_is_proven(suite: Suite, name: str) -> None:
+    results = {result.name: result for result in suite.prove(name, EXAMPLES.get(name, {}))}
+    assert list(results) == list(CHECKS)
+    assert not {check: result.why for check, result in results.items() if result.ok is False}
+    for check in ("contract", "randomness", "sums", "counts", "empty", "gradient", "invariance", "resume"):
+        assert results[check].ok is True, (check, results[check].why)
+    grid = results["invariance"]
+    assert grid.measured is not None
+    assert grid.measured <= 1e-6
+    assert all(f"{cell} " in grid.why for cell in HARDEST)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("users:Mean", 3, ("'users:Mean' fails 'sums'", "return the sum")),
+        ("nowhere:Loss", 2, ("cannot be loaded",)),
+    ],
+)
+def test_the_command_ends_with_its_answer(name: str, code: int, words: tuple[str, ...]) -> None:
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-m", "keel", "doctor", "--prove", name], cwd=USERS, capture_output=True,
+        text=True, timeout=120, env=os.environ | {"PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert all(word in done.stderr for word in words)
+    assert "Traceback" not in done.stderr
+    assert code == 2 or "users:Mean  contract  ok" in done.stdout
+
+
+def test_a_users_loss_is_proven_for_a_program(tmp_path: Path) -> None:
+    """As an installed command finds it: a file where one stands, not on the path."""
+    (tmp_path / "mine.py").write_text((USERS / "users.py").read_text())
+    code = "import sys; sys.path = [one for one in sys.path if one]; from keel.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "doctor", "--prove", "mine:Suffix", "--json"], cwd=tmp_path, capture_output=True,
+        text=True, timeout=120, env=os.environ | {"PYTHONPATH": os.pathsep.join(one for one in sys.path if one)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    told = json.loads(done.stdout)
+    assert told["status"] == "ok"
+    checks = told["result"]["losses"]["mine:Suffix"]["checks"]
+    assert [check["name"] for check in checks] == list(CHECKS)
+    assert told["result"]["losses"]["mine:Suffix"]["proven"] is True
