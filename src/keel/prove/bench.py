@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from keel.objective import kind
 from keel.objective.base import Batch, Carry, Example, Features, Key, Objective, Sample, Stats, Sums
+from keel.objective.held import facts_of
 from keel.plan.spec import Spec
 from keel.prove.wide import Wide
 from keel.prove.world import corpus_of, quarter
@@ -90,7 +90,9 @@ class Bench:
 
 def build(spec: Spec, folder: Path) -> Bench:
     """The run's own loop at its first step, its weights and its carry in fp64."""
-    loop = Loop(spec, Place(folder=folder / "no-checkpoint"), corpus_of(kind(spec.objective).facts.reads, folder))
+    loop = Loop(
+        spec, Place(folder=folder / "no-checkpoint"), corpus_of(facts_of(spec.objective, spec.options).reads, folder)
+    )
     for part in loop.parts.values():
         part.double()
     carry = {name: widened(value) for name, value in loop.objective.init_carry(loop.parts).items()}

@@ -20,13 +20,14 @@ def padding(bench: Bench) -> Verdict:
     samples, group = bench.samples(), bench.group
     examples = bench.draw(samples)
     groups = [range(first, first + group) for first in range(0, len(samples), group)]
-    sizes = [max(_length(examples[place]) for place in places) for places in groups]
+    if len({tuple(value.shape for value in example.values()) for example in examples}) == 1:
+        shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in examples[0].items())
+        return not_judged(f"all examples have one shape ({shapes}): nothing is padded")
+    sizes = [sum(_length(examples[place]) for place in places) for places in groups]
     order = sorted(range(len(groups)), key=lambda place: sizes[place])
-    if sizes[order[0]] == sizes[order[-1]]:
-        return not_judged(f"all examples are {sizes[0]} numbers long: nothing is padded")
     short = [place for chosen in order[: len(order) // 2] for place in groups[chosen]]
     long = list(groups[order[-1]])
-    lengths = f"lengths up to {sizes[order[len(order) // 2 - 1]]} beside {sizes[order[-1]]}"
+    lengths = f"examples of up to {sizes[order[len(order) // 2 - 1]]} numbers beside one of {sizes[order[-1]]}"
     apart, beside, both = (_told(bench, places) for places in (short, long, short + long))
     gaps = {name: _relative(apart[name] + beside[name], both[name]) for name in both if name in apart}
     worst = max(gaps, key=lambda name: gaps[name])
@@ -35,7 +36,7 @@ def padding(bench: Bench) -> Verdict:
 
 
 def _length(example: Example) -> int:
-    return max(int(value.size) for value in example.values())
+    return sum(int(value.size) for value in example.values())
 
 
 def _told(bench: Bench, places: Sequence[int]) -> dict[str, Tensor]:

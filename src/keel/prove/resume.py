@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from keel.objective import kind
+from keel.objective.held import facts_of
 from keel.plan.spec import Spec
 from keel.prove.result import Verdict, broken
 from keel.prove.world import corpus_of
@@ -34,7 +34,7 @@ def resume(spec: Spec, folder: Path, scratch: Path) -> Verdict:
 
 
 def _loop(spec: Spec, folder: Path, place: Path) -> Loop:
-    corpus = corpus_of(kind(spec.objective).facts.reads, folder)
+    corpus = corpus_of(facts_of(spec.objective, spec.options).reads, folder)
     return Loop(spec, Place(folder=place, micro_samples=_micro(spec)), corpus)
 
 

@@ -18,6 +18,7 @@ from keel.corpus.vocabulary import vocabulary_of
 from keel.errors import StudyError
 from keel.files import write_text
 from keel.objective.base import Objective
+from keel.objective.held import facts_of
 from keel.plan.spec import Spec, example_spec
 from keel.study import Study
 
@@ -28,7 +29,11 @@ STEPS = 6
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "mbart": {"language": LANGUAGES[0]},
     "translation": {"languages": list(LANGUAGES)},
-}
+    "mixture": {"of": {
+        "right": {"loss": "clm", "share": 0.6},
+        "suffix": {"loss": "prefix_lm", "options": {"low": 0.2, "high": 0.8}, "share": 0.4},
+    }},
+}  # fmt: skip
 # The least samples of a micro-batch of the grid: its five cells cut a step into one, two or four of them.
 QUARTER = 4
 
@@ -105,7 +110,8 @@ def spec_of(name: str, options: Mapping[str, Any], folder: Path, context: int = 
     Raises:
         StudyError: the loss cannot be loaded, or refuses its options.
     """
-    facts = loss_class(name).facts
+    loss_class(name)
+    facts = facts_of(name, options)
     known = vocabulary_of(corpus_of(facts.reads, folder).tokenizer_path.read_text(encoding="utf-8"))
     known = known.with_special(facts.roles(options, context))
     objective.load(name, options, known)

@@ -101,6 +101,14 @@ class TwiceBack(Suffix):
         return {"suffix": 2 * sums["suffix"] - sums["suffix"].detach()}, None, {}
 
 
+class Detached(Suffix):
+    """gradient: the body gets none."""
+
+    def losses(self, parts: Any, batch: Batch, *given: Any) -> tuple[Any, None, Any]:
+        hidden = parts["model"](input_ids=batch.tensors["inputs"])[batch.tensors["wanted"]].detach()
+        return {"suffix": parts["model"].nll(hidden, batch.tensors["targets"])}, None, {}
+
+
 class OnPadding(Suffix):
     """padding: texts of unequal length, and the padding behind the short ones is predicted as well."""
 
