@@ -17,6 +17,7 @@ OBJECTIVES: Mapping[str, str] = {
     "bart": "keel.objective.bart:BART",
     "clm": "keel.objective.clm:CLM",
     "mbart": "keel.objective.mbart:MBART",
+    "mixture": "keel.objective.mixture:Mixture",
     "mlm": "keel.objective.mlm:MLM",
     "nsp": "keel.objective.nsp:NSP",
     "pegasus": "keel.objective.pegasus:Pegasus",

@@ -174,6 +174,8 @@ class Objective(ABC):
 
     def __init__(self, options: Mapping[str, Any] | None = None, vocabulary: Vocabulary | None = None) -> None:
         self.options, self._vocabulary = dict(options or {}), vocabulary
+        if getattr(self, "facts", None) and self.facts.of is not None:
+            vars(self)["facts"] = self.facts.of(self.options)
 
     @property
     def vocabulary(self) -> Vocabulary:

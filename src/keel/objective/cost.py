@@ -10,6 +10,7 @@ from typing import Any
 
 from keel.model.shapes import SHAPES, Size
 from keel.objective.facts import FACTS
+from keel.objective.held import facts_of
 from keel.objective.work import flop
 
 
@@ -26,7 +27,7 @@ def flop_per_token(loss: str, options: Mapping[str, Any], family: str, size: Siz
     """
     shapes = SHAPES[family]
     shape = shapes.shape(size)
-    facts = FACTS.get(loss)
+    facts = facts_of(loss, options) if loss in FACTS else None
     if facts is None or facts.work is None:
         return shapes.flop_per_token(shape)
     return flop(shapes, shape, facts.work(options, size.context)) / size.context
@@ -39,5 +40,5 @@ def special_tokens(loss: str, options: Mapping[str, Any], context: int) -> tuple
         >>> special_tokens("clm", {}, 128), special_tokens("mlm", {}, 128)
         ((), ('mask', 'pad', 'start'))
     """
-    roles = FACTS[loss].roles(options, context) if loss in FACTS else ()
+    roles = facts_of(loss, options).roles(options, context) if loss in FACTS else ()
     return tuple(role for role in dict.fromkeys(roles) if role != "separator")

@@ -40,7 +40,8 @@ class Facts(NamedTuple):
     `judge` is comparable across sizes; `group` is the number of samples that must stay together in a batch.
     `families` can serve it, the first unless said otherwise; `roles(options, context)` are the special tokens that it
     needs beside the tokenizer's; `reads` is what a sample is; `work(options, context)` is what one sample puts through
-    the model, so that FLOP can be counted (None: nobody has counted it yet).
+    the model, so that FLOP can be counted (None: nobody has counted it yet). `of(options)`: facts of a loss that holds
+    others, as they follow from theirs; its entry says only what is true of all.
     """
 
     needs: frozenset[str]
@@ -52,3 +53,4 @@ class Facts(NamedTuple):
     group: int = 1
     reads: Reads = "windows"
     work: WorkOf | None = None
+    of: Callable[[Mapping[str, Any]], Facts] | None = None

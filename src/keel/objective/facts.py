@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.objective.fact import Cite, Facts, Judge, Use, no_roles
-from keel.objective.facts_seq2seq import SEQ2SEQ
+from keel.objective.facts_seq2seq import SEQ2SEQ, TWO_STACKS
 from keel.objective.work import every_position, masked
 
 __all__ = ["FACTS", "Cite", "Facts", "Judge", "Use", "no_roles"]
@@ -54,6 +54,30 @@ NO_DECODER: Mapping[Use, Cite] = {
     "text-generation": Cite("gives no probability of a next token", BERT),
     "summarization": Cite("has no decoder", BART),
     "translation": Cite("has no decoder", BART),
+}
+
+
+def _mixture(options: Mapping[str, Any]) -> Facts:
+    from keel.objective.held import mixture_facts
+
+    return mixture_facts(options)
+
+
+def _held(options: Mapping[str, Any]) -> Facts:
+    from keel.objective.held import held_facts
+
+    return held_facts(options)
+
+
+ANY = (*DECODERS, *ENCODERS, *TWO_STACKS)
+# What these unlock is what the losses they hold unlock.
+HOLDERS: Mapping[str, Facts] = {
+    "mixture": Facts(
+        needs=frozenset({"losses"}), unlocks={}, precludes={}, judge="bits_per_byte", families=ANY, of=_mixture
+    ),
+    "distil": Facts(
+        needs=frozenset({"loss", "teacher"}), unlocks={}, precludes={}, judge="bits_per_byte", families=ANY, of=_held
+    ),
 }
 
 FACTS: Mapping[str, Facts] = {
@@ -134,4 +158,5 @@ FACTS: Mapping[str, Facts] = {
         roles=masked_roles,
     ),
     **SEQ2SEQ,
+    **HOLDERS,
 }

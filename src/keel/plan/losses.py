@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from keel.errors import StudyError, nearest
 from keel.objective.facts import FACTS, Cite
+from keel.objective.held import facts_of
 from keel.plan.recipe import Choices
 from keel.study import Study
 
@@ -36,14 +37,14 @@ def loss_of(study: Study, choices: Choices) -> Loss:
     ))  # fmt: skip
     if name not in FACTS:
         raise StudyError("unknown loss", why=f"found {name!r}", fix=nearest(name, FACTS), where="[set] train.loss")
-    families = FACTS[name].families
+    options = {name[len(OPTIONS) :]: value for name, value in choices.overrides.items() if name.startswith(OPTIONS)}
+    families = facts_of(name, options).families
     family = str(choices.pick("model.family", families[0], formula="the first that serves the loss", source="default"))
     if family not in families:
         raise StudyError(
             f"the family '{family}' cannot serve the loss '{name}'", why=f"it needs one of: {', '.join(families)}",
             fix=nearest(family, families), where="[set] model.family",
         )  # fmt: skip
-    options = {name[len(OPTIONS) :]: value for name, value in choices.overrides.items() if name.startswith(OPTIONS)}
     for option, value in options.items():
         choices.pick(OPTIONS + option, value)
     return Loss(name, options, family)

@@ -9,7 +9,7 @@ gradient from `batch_losses`, then each micro-batch again with that gradient pul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -63,7 +63,7 @@ def accumulate(
         stats = {name: stats[name] + value if name in stats else value for name, value in seen.items()}
     found = grads.finish()
     means = {name: total / counts[name] for name, total in _all_sums(sums).items() if counts[name]}
-    return Step(means, _all_stats(stats), found)
+    return Step(means, _all_stats(stats, bool(objective.optional)), found)
 
 
 class _Gradients:
@@ -203,8 +203,15 @@ def _all_sums(values: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(names, total.tolist()))
 
 
-def _all_stats(stats: Stats) -> Stats:
+def _all_stats(stats: Stats, may_differ: bool) -> Stats:
+    """Sum over ranks; where terms are optional, those that only other ranks saw are added as 0 first."""
     if ranks()[1] > 1:
+        if may_differ:
+            shapes = {name: (value.shape, value.dtype) for name, value in stats.items()}
+            everyone: list[dict[str, Any]] = [{}] * ranks()[1]
+            dist.all_gather_object(everyone, shapes)
+            seen = {name: shape for each in everyone for name, shape in each.items()}
+            stats = {name: torch.zeros(shape, dtype=dtype) for name, (shape, dtype) in seen.items()} | stats
         for name in sorted(stats):
             dist.all_reduce(stats[name])
     return stats

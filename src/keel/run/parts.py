@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from keel import model, objective
+from keel import model
 from keel.corpus import vocabulary as vocabularies
 from keel.corpus.shards import Shards
 from keel.corpus.vocabulary import Vocabulary
 from keel.errors import StudyError
 from keel.files import read_json
 from keel.objective.base import Branch, Objective, Part, Scratch, Start, start_from
+from keel.objective.held import facts_of
 from keel.plan.spec import SCHEMA, Spec, from_json
 from keel.run import starts
 from keel.run.began import Began
@@ -36,7 +37,7 @@ def vocabulary_of(spec: Spec, shards: Shards) -> Vocabulary:
     """
     context = int(spec.size["context"])
     known = vocabularies.vocabulary_of(shards.tokenizer_path.read_text(encoding="utf-8"))
-    found = known.with_special(objective.kind(spec.objective).facts.roles(spec.options, context))
+    found = known.with_special(facts_of(spec.objective, spec.options).roles(spec.options, context))
     if found.size != spec.size["vocabulary"]:
         raise StudyError(
             f"the model has {spec.size['vocabulary']} rows for {found.size} tokens", fix="plan again",
