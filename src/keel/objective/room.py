@@ -22,6 +22,7 @@ PAIR = ("pad", "start")  # padding, and what starts the decoder
 MIXTURES: Mapping[str, tuple[Denoiser, ...]] = {"ul2": UL2, "t5gemma2": T5GEMMA2}
 # A span that meets a document's border is cut there and takes a sentinel more: enough for documents of a dozen tokens.
 CUT_EVERY = 12
+SENTENCE_TOKENS = 25
 
 
 class Room(NamedTuple):
@@ -215,10 +216,11 @@ def mbart_work(options: Mapping[str, Any], context: int) -> Work:
 
 
 def gap_work(options: Mapping[str, Any], context: int) -> Work:
-    """A document that fills the context, `share` of it taken out in one piece; more gaps are as many tokens more."""
+    """A document that fills the context, `share` of its tokens taken out in sentences of 25: a rule of thumb."""
     text = text_room(context, 1)
     removed = portion(text, float(options.get("share", 0.3)), text)
-    return ((1.0, Use(text - removed + 2, removed + 1, removed + 1)),)
+    gaps = max(1, round(removed / SENTENCE_TOKENS))
+    return ((1.0, Use(text - removed + gaps + 1, removed + 1, removed + 1)),)
 
 
 def alexatm_roles(options: Mapping[str, Any], context: int) -> tuple[str, ...]:
