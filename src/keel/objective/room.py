@@ -178,7 +178,7 @@ def infilled(text: int, share: float, mean_span: float, added: int) -> Work:
     total = portion(text, share, text)
     return tuple(
         (odds, Use(text - total + number + added, text + 1, text + 1))
-        for odds, number in between(marks(text, total, mean_span))
+        for odds, number in between(min(marks(text, total, mean_span), total))
     )
 
 
