@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -63,7 +63,8 @@ class Vocabulary:
 
     special: role -> id ("mask", "pad", "start", "separator", "unknown", "sentinel 0", "language de", "mode R", ...; a
     token without a known role has its spelling for one). kind[size]: one of the constants above; SPECIAL also for ids
-    that no token has. ends_sentence[size]: the token's text ends with ". ! ?" or the like.
+    that no token has. ends_sentence[size]: the token's text ends with ". ! ?" or the like. pieces: id -> the bytes that
+    an ordinary token stands for, led by a space where a word begins; what two tokenizers can be compared by.
 
     Example:
         >>> from keel.corpus.tokenizer import train
@@ -76,6 +77,7 @@ class Vocabulary:
     special: Mapping[str, int]
     kind: NDArray[np.uint8]
     ends_sentence: NDArray[np.bool_]
+    pieces: Mapping[int, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.kind.shape == self.ends_sentence.shape == (self.size,), "one kind and one flag for every id"
@@ -117,9 +119,8 @@ class Vocabulary:
         missing = [role for role in dict.fromkeys(roles) if role not in self.special]
         special = {**self.special, **{role: self.size + place for place, role in enumerate(missing)}}
         kind = np.append(self.kind, np.full(len(missing), SPECIAL, np.uint8))
-        return Vocabulary(
-            self.size + len(missing), special, kind, np.append(self.ends_sentence, [False] * len(missing))
-        )
+        ends = np.append(self.ends_sentence, [False] * len(missing))
+        return Vocabulary(self.size + len(missing), special, kind, ends, self.pieces)
 
     def kinds(self, tokens: NDArray[Any]) -> NDArray[np.uint8]:
         """The kind of each token, shape [T].
@@ -165,9 +166,10 @@ def vocabulary_of(tokenizer_json: str) -> Vocabulary:
     pieces, special = pieces_of(parsed), _special(parsed)
     size = 1 + max([*pieces, *special.values()])
     kind, ends = np.full(size, SPECIAL, np.uint8), np.zeros(size, np.bool_)
-    for index in pieces.keys() - set(special.values()):
-        kind[index], ends[index] = kind_of(pieces[index]), _ends_sentence(pieces[index])
-    return Vocabulary(size, special, kind, ends)
+    ordinary = {index: pieces[index] for index in sorted(pieces.keys() - set(special.values()))}
+    for index, piece in ordinary.items():
+        kind[index], ends[index] = kind_of(piece), _ends_sentence(piece)
+    return Vocabulary(size, special, kind, ends, ordinary)
 
 
 def kind_of(piece: bytes) -> int:
