@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from keel.objective.base import Batch, Carry, Example, Features, Key, Objective, Sample, Stats, Sums
+from keel.objective.fact import Facts
 from keel.objective.held import facts_of
 from keel.plan.spec import Spec
 from keel.prove.wide import Wide
@@ -34,12 +35,17 @@ class Bench:
     @property
     def quarter(self) -> int:
         """Samples in a quarter of a step."""
-        return quarter(self.objective.facts.group)
+        return quarter(self.group)
 
     @property
     def group(self) -> int:
         """Samples that must stay together."""
-        return self.objective.facts.group
+        return self.facts.group
+
+    @property
+    def facts(self) -> Facts:
+        """Those of the loss with its options."""
+        return facts_of(self.spec.objective, self.spec.options)
 
     def samples(self) -> list[Sample]:
         """All samples of the step."""

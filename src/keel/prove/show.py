@@ -43,7 +43,7 @@ def _grid(results: Mapping[str, Sequence[Result]]) -> str:
     for name, found in results.items():
         cells = "".join(f"{_cell(result):<12}" for result in found)
         rows.append(f"{name:<{width}}{cells}{sum(result.seconds for result in found):7.1f}")
-    return "\n".join(rows) + "\n\n- not judged: the loss draws nothing, pads nothing, or another check failed first"
+    return "\n".join(rows) + "\n\n- not judged: nothing is padded, or a check failed that this one rests on"
 
 
 def _cell(result: Result) -> str:

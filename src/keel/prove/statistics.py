@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from keel import objective
 from keel.corpus.vocabulary import SPECIAL, Vocabulary
 from keel.objective.base import Batch
+from keel.objective.held import TENSOR
 from keel.prove import world
 from keel.prove.bench import Bench
 from keel.prove.randomness import same
@@ -35,41 +36,46 @@ def statistics(bench: Bench) -> Verdict:
     it has one, is held against targets / (ordinary tokens and masks of the inputs): the bound is half a target a sample
     (counts are whole) and four standard errors.
     """
-    samples, loss = bench.samples(), bench.objective
-    fresh = zip(bench.draw(samples, epoch=0), bench.draw(samples, epoch=1))
-    if loss.variants == 0 and all(same(*pair) for pair in fresh):
-        return not_judged("nothing is drawn: every epoch gives the same examples")
-    drawn = _draw(bench)
-    targets = [_ids(batch, "targets") for batch in drawn.batches]
+    fresh = zip(bench.draw(bench.samples(), epoch=0), bench.draw(bench.samples(), epoch=1))
+    still = bench.objective.variants == 0 and all(same(*pair) for pair in fresh)
+    drawn = _draw(bench, 1 if still else EPOCHS)
+    targets = [_targets(batch) for batch in drawn.batches]
     if not any(len(found) for found in targets):
         return not_judged("no batch has a tensor `targets` of token ids")
-    masked = loss.facts.judge == "masked_bits_per_byte"
+    masked = bench.facts.judge == "masked_bits_per_byte"
     wrong = _specials(np.concatenate(targets), drawn.known, masked)
     if wrong:
         return Verdict(False, float(sum(wrong.values())), 0.0, "targets are special tokens: "
                        + ", ".join(f"{role} {times} times" for role, times in sorted(wrong.items())))  # fmt: skip
-    rate = loss.options.get("rate")
+    rate = bench.objective.options.get("rate")
     if masked and isinstance(rate, float) and all("inputs" in batch.tensors for batch in drawn.batches):
         return _rate(drawn, targets, rate)
     told = "no special token" if masked else "no padding and no mask"
-    return Verdict(True, 0.0, 0.0, f"{sum(map(len, targets)):,} targets in {len(targets):,} draws, {told} among them")
+    how = "samples, the same in every epoch" if still else "draws"
+    return Verdict(True, 0.0, 0.0, f"{sum(map(len, targets)):,} targets in {len(targets):,} {how}; {told} among them")
 
 
-def _draw(bench: Bench) -> Drawn:
+def _draw(bench: Bench, epochs: int) -> Drawn:
     """A copy of the loss at the longer context."""
     spec = world.spec_of(bench.spec.objective, bench.spec.options, bench.folder, CONTEXT)
-    corpus = world.corpus_of(bench.objective.facts.reads, bench.folder)
+    corpus = world.corpus_of(bench.facts.reads, bench.folder)
     known = parts.vocabulary_of(spec, corpus)
     loss = objective.load(spec.objective, spec.options, known)
     source = samples_of(loss, corpus, CONTEXT)
-    group, rng = loss.facts.group, Batches(source, bench.group, bench.spec.seed).rng
+    group, rng = bench.group, Batches(source, bench.group, bench.spec.seed).rng
     made = []
-    for epoch in range(EPOCHS):
+    for epoch in range(epochs):
         for first in range(0, len(source) - group + 1, group):
             samples = [source[place] for place in range(first, first + group)]
             examples = [loss.example(sample, rng(loss, epoch, sample.id)) for sample in samples]
             made.append(loss.collate(examples, [sample.id for sample in samples]))
     return Drawn(made, known)
+
+
+def _targets(batch: Batch) -> NDArray[np.int64]:
+    """All tensors of that name in one row; those of a held loss stand under its name."""
+    return np.concatenate([_ids(batch, name) for name in batch.tensors if name.rpartition(TENSOR)[2] == "targets"]
+                          or [np.empty(0, np.int64)])  # fmt: skip
 
 
 def _ids(batch: Batch, name: str) -> NDArray[np.int64]:
