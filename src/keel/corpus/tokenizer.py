@@ -71,6 +71,33 @@ def load(tokenizer_json: str) -> Tokenizer:
     return tokenizer
 
 
+def spelling(role: str) -> str:
+    """How a special token is written in tokenizer.json; `vocabulary_of` reads it back.
+
+    Example:
+        >>> spelling("separator"), spelling("mask")
+        ('<|end|>', '<|mask|>')
+    """
+    return SEPARATOR if role == "separator" else f"<|{role}|>"
+
+
+def with_special(tokenizer_json: str, special: Mapping[str, int]) -> str:
+    """The tokenizer with these special tokens (role -> id); new ones come at its end, in the order of their ids.
+
+    Example:
+        >>> made = load(with_special(train(["a b"], 257), {"separator": 0, "pad": 257, "mask": 258}))
+        >>> made.token_to_id("<|mask|>"), made.get_vocab_size()
+        (258, 259)
+    """
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    for role in sorted(special, key=lambda role: special[role]):
+        if special[role] >= tokenizer.get_vocab_size():
+            tokenizer.add_special_tokens([spelling(role)])
+            assert tokenizer.token_to_id(spelling(role)) == special[role], f"the {role} token has another id"
+    text: str = tokenizer.to_str()
+    return text
+
+
 def truncate(tokenizer_json: str, vocabulary: int) -> str:
     """The same BPE with fewer merges: exactly what training at the smaller size gives.
 

@@ -2,6 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-JUDGES: Mapping[str, str] = {"bits_per_byte": "keel.evaluate.bits_per_byte:judge"}
+from keel.errors import StudyError
+
+if TYPE_CHECKING:
+    from keel.evaluate.bits_per_byte import Judgement
+    from keel.evaluate.exam import Exam
+
+JUDGES: Mapping[str, str] = {
+    "bits_per_byte": "keel.evaluate.exam:causal",
+    "masked_bits_per_byte": "keel.evaluate.exam:masked",
+}
+
+
+def judge(name: str) -> Callable[[Exam], Judgement]:
+    """The judge of this name: a trained model and held-out text -> a judgement.
+
+    Raises:
+        StudyError: nobody has written it yet.
+    """
+    if name not in JUDGES:
+        raise StudyError(f"there is no judge '{name}'", why=f"known: {', '.join(JUDGES)}",
+                         fix="train with a loss that one of these judges, or judge the exported model yourself",
+                         where="objective.facts")  # fmt: skip
+    module, _, attribute = JUDGES[name].partition(":")
+    found: Any = getattr(import_module(module), attribute)
+    return found  # type: ignore[no-any-return]

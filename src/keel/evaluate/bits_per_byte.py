@@ -19,12 +19,16 @@ SEPARATOR = 0
 
 
 class Judgement(NamedTuple):
-    """bits_per_byte = sum of -log2 p over the text's tokens / its bytes; separators are context, not targets."""
+    """bits_per_byte = sum of -log2 p over the text's tokens / its bytes; separators are context, not targets.
+
+    `standard_error` of it over windows, where the judge draws what it asks.
+    """
 
     bits_per_byte: float
     nats_per_token: float
     tokens: int
     bytes: int
+    standard_error: float | None = None
 
 
 def judge(logits_of: Callable[[Tensor], Tensor], stream: np.ndarray, num_bytes: int, context: int) -> Judgement:

@@ -89,6 +89,10 @@ class Trunk(nn.Module):
         ).last_hidden_state  # fmt: skip
         return hidden
 
+    def plain(self, **inputs: Any) -> Tensor:
+        """Hidden states as the library itself computes them, in the weights' own precision: what a user will load."""
+        return self._two(**inputs) if "decoder_input_ids" in inputs else Trunk._one(self, **inputs)
+
     def encode(self, **inputs: Tensor) -> Tensor:
         """The encoder's states (B, T, d) of an encoder-decoder."""
         states: Tensor = self.library.get_encoder()(**inputs).last_hidden_state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from keel.errors import StudyError, nearest
@@ -70,3 +70,17 @@ def _proposal(name: str, study: Study) -> dict[str, Any]:
         "weight": sum(case.weight for case in study.use_case if case.task in facts.unlocks),
         "unlocks": cited(facts.unlocks), "precludes": cited(facts.precludes),
     }  # fmt: skip
+
+
+def show(losses: Sequence[Mapping[str, Any]], chosen: str, cited: bool) -> list[str]:
+    """A line a proposed loss; with `cited` what it unlocks and precludes, why, and who says so."""
+    lines = []
+    for item in losses:
+        mark = "->" if item["loss"] == chosen else "  "
+        uses = ", ".join(cite["use_case"] for cite in item["unlocks"])
+        against = ", ".join(cite["use_case"] for cite in item["precludes"])
+        lines.append(f"loss {mark} {item['loss']:<16} serves {uses}" + (f"; precludes {against}" if against else ""))
+        if cited:
+            for word, cites in (("unlocks", item["unlocks"]), ("precludes", item["precludes"])):
+                lines += [f"        {word} {cite['task']}: {cite['why']} ({cite['source']})" for cite in cites]
+    return lines

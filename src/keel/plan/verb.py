@@ -10,8 +10,10 @@ from typing import Any
 from keel.answer import Answer, Number
 from keel.errors import Problem, StudyError
 from keel.files import read_json, sha256_file, write_json
+from keel.model.shapes import FEATURES
 from keel.plan.build import build
 from keel.plan.frame import Inputs
+from keel.plan.losses import show as show_losses
 from keel.plan.notes import check_start, notes
 from keel.study import Study, flatten
 from keel.units import show_bytes, show_count, show_duration
@@ -19,7 +21,7 @@ from keel.units import show_bytes, show_count, show_duration
 SCHEMA = "keel.plan/1"
 EVIDENCE = {"evidence/corpus.json": "keel.corpus/1", "evidence/machine.json": "keel.machine/1"}
 TOPICS = {
-    "route": (), "base": (), "loss": (), "size": ("ladder.widths", "model", "data"),
+    "route": (), "base": (), "loss": ("train.loss", "train.options"), "size": ("ladder.widths", "model", "data"),
     "ladder": ("ladder", "train", "target", "tokenizer", "heldout"),
 }  # fmt: skip
 
@@ -89,7 +91,9 @@ def show(made: Mapping[str, Any], why: str | None = None) -> str:
     """The plan as a table for people; `why` adds the numbers of one topic with formula, source and range."""
     lines = [
         f"route   {made['route']['value']}: {made['route']['why']}",
-        f"model   {made['family']} decoder, loss {made['objective']}, vocabulary {made['tokenizer']['vocabulary']}",
+        f"model   {made['family']} {FEATURES[made['family']].kind}, loss {made['objective']}, "
+        f"vocabulary {made['tokenizer']['vocabulary']}",
+        *show_losses(made["losses"], made["objective"], why == "loss"),
         f"total   {made['totals']['text']} ({show_count(made['totals']['flop'])} FLOP, "
         f"memory {show_bytes(made['totals']['memory_bytes'])}; money: {made['totals']['usd_why']})",
         "",

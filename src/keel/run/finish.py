@@ -10,15 +10,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
+from tokenizers import Tokenizer
 
-from keel import model
+from keel import evaluate, model
 from keel.corpus.shards import Shards
-from keel.evaluate.bits_per_byte import Judgement, judge, unigram_bits_per_byte
+from keel.corpus.tokenizer import spelling, with_special
+from keel.corpus.vocabulary import Vocabulary
+from keel.evaluate.bits_per_byte import Judgement, unigram_bits_per_byte
+from keel.evaluate.exam import Exam
 from keel.files import place_error, write_json, write_text
-from keel.model.shapes import Size, facts_of
+from keel.model.shapes import FEATURES, Size, facts_of
 from keel.objective.cost import flop_per_token
+from keel.objective.facts import FACTS
 from keel.plan.spec import Spec
 from keel.run.train import Trained
 
@@ -33,7 +37,8 @@ def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[s
     if trained.failed:
         gate = {"name": "diverged", "why": trained.failed}
     else:
-        judgement = _judge(trained, shards, shape.context)
+        exam = Exam(trained.parts["model"], trained.objective.vocabulary, shards, shape.context)
+        judgement = evaluate.judge(trained.objective.facts.judge)(exam)
         gate = _stalled(judgement, shards)
     is_branch = spec.start["kind"] == "branch"
     result = {
@@ -41,7 +46,9 @@ def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[s
         "objective": spec.objective, "params": params._asdict() | {"total": params.total}, "tokens": spec.tokens,
         "steps": spec.steps, "flop": flop_a_token * spec.tokens,
         "loss_nats_per_token": judgement.nats_per_token if judgement else None,
+        "judge": trained.objective.facts.judge,
         "bits_per_byte": judgement.bits_per_byte if judgement else None,
+        "standard_error": judgement.standard_error if judgement else None,
         "heldout": {"bytes": shards.heldout_bytes, "tokens": len(shards.heldout), "sha256": shards.heldout_sha256},
         "ok": gate is None, "gate": gate, "spec_sha256": spec.digest(),
     }  # fmt: skip
@@ -49,18 +56,6 @@ def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[s
         _export(spec, folder, shards, trained, result)
     write_json(folder / "result.json", SCHEMA, result)
     return result
-
-
-def _judge(trained: Trained, shards: Shards, context: int) -> Judgement:
-    """Held-out bits per byte of the trained weights in fp32, with the library's own forward: what a user will load."""
-    library: Any = trained.parts["model"].library
-
-    def logits_of(tokens: torch.Tensor) -> torch.Tensor:
-        hidden = library.base_model(input_ids=tokens, use_cache=False).last_hidden_state
-        flat: torch.Tensor = hidden.reshape(-1, hidden.shape[-1]) @ library.get_output_embeddings().weight.T
-        return flat
-
-    return judge(logits_of, shards.heldout, shards.heldout_bytes, context)
 
 
 def _stalled(judgement: Judgement, shards: Shards) -> dict[str, str] | None:
@@ -97,28 +92,41 @@ def _write_model(spec: Spec, target: Path, shards: Shards, trained: Trained, res
     from transformers import PreTrainedTokenizerFast
 
     model.load(spec.family).export(trained.parts["model"], target)
+    known = trained.objective.vocabulary
+    tokenizer_json = with_special(shards.tokenizer_path.read_text(encoding="utf-8"), known.special)
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(shards.tokenizer_path), eos_token="<|end|>", bos_token="<|end|>", pad_token="<|end|>",
-        model_max_length=int(spec.size["context"]), clean_up_tokenization_spaces=False,
+        tokenizer_object=Tokenizer.from_str(tokenizer_json), model_max_length=int(spec.size["context"]),
+        clean_up_tokenization_spaces=False, **_named(known),
     )  # fmt: skip
     tokenizer.save_pretrained(target)
     write_text(target / "README.md", _card(spec, result))
+
+
+def _named(vocabulary: Vocabulary) -> dict[str, str]:
+    """The library's names of special tokens; where there is no padding or start, the separator stands in, as ever."""
+    spelled = {role: spelling(role) for role in vocabulary.special}
+    end = spelled["separator"]
+    named = {"eos_token": end, "bos_token": spelled.get("start", end), "pad_token": spelled.get("pad", end)}
+    if "mask" in spelled:
+        named |= {"mask_token": spelled["mask"], "cls_token": spelled["start"], "sep_token": end}
+    return named
 
 
 def _card(spec: Spec, result: dict[str, Any]) -> str:
     params = result["params"]
     return f"""---
 library_name: transformers
-pipeline_tag: text-generation
+pipeline_tag: {next(iter(FACTS[spec.objective].unlocks), "other") if spec.objective in FACTS else "other"}
 ---
 # {result["id"]}
 
-A {spec.family}-shaped decoder of {params["total"]:,} parameters ({params["body"]:,} body, {params["embedding"]:,}
-embedding) trained by keel from scratch on {spec.tokens:,} tokens with a causal language-modelling loss.
+A {spec.family}-shaped {FEATURES[spec.family].kind} of {params["total"]:,} parameters ({params["body"]:,} body,
+{params["embedding"]:,} embedding) trained by keel with the loss {spec.objective}
+on {spec.tokens:,} tokens from {spec.start["kind"]}.
 
 | | |
 |---|---|
-| held-out bits per byte | {result["bits_per_byte"]:.4f} |
+| held-out {result["judge"].replace("_", " ")} | {result["bits_per_byte"]:.4f} |
 | held-out text | {result["heldout"]["bytes"]:,} bytes, sha256 {result["heldout"]["sha256"][:16]} |
 | training data | sha256 {str(spec.data.get("data_sha256", "?"))[:16]} |
 | context | {spec.size["context"]} tokens |

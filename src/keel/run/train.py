@@ -16,6 +16,7 @@ from keel import model, objective
 from keel.corpus.shards import Shards
 from keel.errors import Preempted
 from keel.model.shapes import Size
+from keel.objective.base import Objective
 from keel.objective.cost import flop_per_token
 from keel.plan.spec import Spec
 from keel.run import checkpoint, engine, optimiser, parts
@@ -49,6 +50,7 @@ class Trained:
     """A run in memory."""
 
     parts: Mapping[str, nn.Module]
+    objective: Objective
     step: int
     failed: str | None = None
     began: Mapping[str, Began] = field(default_factory=dict)
@@ -144,7 +146,7 @@ def train(
         failed = _steps(loop, meter, until, keep, report, should_stop)
     finally:
         meter.close()
-    return Trained(loop.parts, loop.step, failed, loop.began)
+    return Trained(loop.parts, loop.objective, loop.step, failed, loop.began)
 
 
 def _steps(loop: Loop, meter: Meter, until: int, keep: set[int], report: Report, should_stop: ShouldStop) -> str | None:
