@@ -164,7 +164,7 @@ def draws(
     spread = 1.5 / math.sqrt(2.0 * len(y))  # of log s: wider than its own posterior, and a little above its mode
     scale = found.scale[0] + spread * (shift + 0.5)
     stretch = np.exp(spread * shift)
-    root = np.linalg.cholesky(np.linalg.inv(found.hessian[0]))
+    root = _root(found.hessian[0])
     cloud = found.theta[0] + stretch[:, None] * (step @ root.T)
     parts, all_runs = min(count, math.ceil(count * len(y) / BLOCK_CELLS)), np.ones((1, len(y)))
     fall = np.concatenate(
@@ -179,3 +179,12 @@ def draws(
     weight = np.minimum(weight, weight.mean() * math.sqrt(count))  # truncated: one draw may not carry all
     marks = (np.arange(NUM_DRAWS) + 0.5) / NUM_DRAWS
     return np.asarray(cloud[np.searchsorted(np.cumsum(weight) / weight.sum(), marks)])
+
+
+def _root(hessian_pp: Floats) -> Floats:
+    """A matrix R [p, p] with R R^T = H^-1; by eigenvalues where runs without noise leave H too ill to invert."""
+    try:
+        return np.asarray(np.linalg.cholesky(np.linalg.inv(hessian_pp)))
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(hessian_pp)
+        return np.asarray(vectors / np.sqrt(np.maximum(values, values.max() * np.finfo(float).eps)))

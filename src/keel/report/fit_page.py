@@ -129,7 +129,7 @@ def _optimum(fitted: Tree) -> str:
         if isinstance(tree, Mapping):
             flat = flatten({name: value for name, value in tree.items() if name != "others"}).items()
             pairs = [
-                (name.replace("_", " "), esc(show_named(name, value)))
+                (name.replace("_", " "), esc(percent(value) if name.startswith("width") else show_named(name, value)))
                 for name, value in flat
                 if value not in ("", None)
             ]

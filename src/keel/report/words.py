@@ -89,10 +89,10 @@ def percent(share: float | None) -> str:
     """A share as percent, two digits.
 
     Example:
-        >>> percent(0.9), percent(0.0213)
-        ('90 %', '2.1 %')
+        >>> percent(0.0213), percent(0.999)
+        ('2.1 %', '100 %')
     """
-    return UNKNOWN if share is None else f"{100 * share:.2g} %"
+    return UNKNOWN if share is None else f"{float(f'{100 * share:.2g}'):g} %"
 
 
 def change(ratio: float | None) -> str:

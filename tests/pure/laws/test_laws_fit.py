@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from keel.laws import backtest, fit, priors
+from keel.laws import Row, Target, backtest, fit, priors
+from keel.laws.constants import constants
 from keel.laws.ensemble import build, far_off
-from keel.laws.forecast import forecast
+from keel.laws.forecast import forecast, spread
 from keel.laws.forms import LAWS
 from keel.laws.law import UNIT, Frame
 from keel.laws.learnt import learnt
@@ -177,3 +178,20 @@ def test_errors_of_one_sign_widen_more():
 def test_the_room_loads_without_scipy_or_torch():
     code = "import sys, keel.laws, keel.laws.verb; print([m for m in ('scipy', 'torch', 'pandas') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("ratio", [20.0, None])
+def test_runs_without_any_noise_are_no_trouble(ratio):
+    """A law typed into a spreadsheet: the Hessian is near singular, the forecast right and its interval narrow."""
+    n = np.array([1e7, 3e7, 1e8, 2e8, 4e8, 8e8])
+    d = n * (ratio or np.array([20, 40, 10, 20, 40, 20]))
+    runs = zip(n, d, 6 * n * d, 1.7 + 400 * n**-0.34 + 410 * d**-0.28)
+    rows = [Row(f"r{i}", *map(float, run)) for i, run in enumerate(runs)]
+    truth = 1.7 + 400 * 1e9**-0.34 + 410 * 2e10**-0.28
+    made = build(rows, NATS, Target(1e9, 2e10, 1.2e20))
+    assert all(np.isfinite(member.draws).all() for member in made.members)
+    shown = [constants(made, member) for member in made.members]
+    assert all(np.isfinite(each.draws).all() for each in shown)
+    value, low, high, _ = spread(made, np.array([[1e9, 2e10, 1.2e20, 1.0]]), 0.9)
+    assert value[0] == pytest.approx(truth, rel=0.02)
+    assert low[0] < truth < high[0]
