@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from keel.objective.base import Example, Sample, Window
+from keel.errors import Problem
+from keel.model.shapes import Size
+from keel.objective.base import Example, Part, Sample, Start, Window
 from keel.objective.checks import problems_of, settled, shares, told
 from keel.objective.denoisers import prefix, prefixes
 from keel.objective.drops import drop
@@ -17,7 +19,7 @@ from keel.objective.room import text_room
 from keel.objective.seq2seq import Seq2Seq
 from keel.objective.spans import check
 
-DEFAULTS: Mapping[str, Any] = {"share": 0.15, "mean_span": 3.0, "clm": 0.2, "low": 0.2, "high": 0.8}
+DEFAULTS: Mapping[str, Any] = {"share": 0.15, "mean_span": 3.0, "clm": 0.2, "low": 0.2, "high": 0.8, "thaw_step": 0}
 
 
 class AlexaTM(Seq2Seq):
@@ -25,7 +27,8 @@ class AlexaTM(Seq2Seq):
 
     Denoising drops a `share` of the tokens in spans of Poisson(`mean_span`) and asks for the whole window. Going on
     reads the signal "[CLM]" and a prefix of one document, uniform from `low` to `high` of it; of a window with several
-    documents the longest stretch is taken, and the rest waits for an epoch that denoises.
+    documents the longest stretch is taken, and the rest waits for an epoch that denoises. The encoder does not move
+    before `thaw_step`: for a run that starts with a trained one (a start whose `only` is "encoder").
     Reference: Soltan et al. 2022, arXiv:2208.01448, section 4.
 
     Raises:
@@ -40,8 +43,14 @@ class AlexaTM(Seq2Seq):
         at = self.options = settled(self.options, DEFAULTS, "alexatm")
         told(
             problems_of(check, at["share"], at["mean_span"], "share"), shares(at, "clm"),
-            problems_of(prefixes, 2, at["low"], at["high"]),
+            problems_of(prefixes, 2, at["low"], at["high"]), _negative(at["thaw_step"]),
         )  # fmt: skip
+
+    def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
+        """One model, whose encoder waits for the thaw."""
+        return {
+            "model": Part(family=family, size=size, start=start, thaws="encoder", thaw_step=self.options["thaw_step"])
+        }
 
     def window(self, context: int) -> Window:
         """One token less than positions: an end token follows."""
@@ -63,3 +72,11 @@ class AlexaTM(Seq2Seq):
         starts = np.append(0, ends[:-1] + 1)
         longest = int(np.argmax(ends - starts))
         return tokens[starts[longest] : ends[longest]]
+
+
+def _negative(step: int) -> list[Problem]:
+    return (
+        [Problem(f"thaw_step is {step}", "steps are counted from 0", "write 0 or more", "thaw_step")]
+        if step < 0
+        else []
+    )

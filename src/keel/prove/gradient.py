@@ -11,7 +11,8 @@ from keel.objective.base import Batch
 from keel.prove.bench import Bench, number
 from keel.prove.result import Verdict, within
 
-LENGTH, BOUND = 1e-3, 1e-6
+# Short, since a ReLU has no slope where it bends: at 1e-3 a step crosses some of those of M2M.
+LENGTH, BOUND = 1e-4, 1e-6
 
 
 def gradient(bench: Bench) -> Verdict:

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-from seq2seq_cases import CASES, batches_of, loss_of, parts_of, samples_of, shape_of
+from seq2seq_cases import CASES, batches_of, loss_of, parts_of, samples_of, shape_of, size_of
 from torch import Tensor
 from transformers.models.bart.modeling_bart import shift_tokens_right
 from transformers.models.mbart.modeling_mbart import shift_tokens_right as mbart_shift
 
 from keel import model
-from keel.objective.base import Batch, Key
+from keel.objective.base import Batch, Key, Scratch
 from keel.objective.facts_seq2seq import SEQ2SEQ
 from keel.objective.prefix_lm import prefix_mask
 from keel.objective.seq2seq import Seq2Seq
-from keel.run.parts import ids_of
+from keel.run.parts import hold, ids_of
 
 pytestmark = pytest.mark.tensor
 ONE = [name for name in CASES if CASES[name].loss == "prefix_lm" and CASES[name].options.get("stacks", 1) == 1]
@@ -162,3 +162,20 @@ def test_padding_that_is_read_is_caught(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Seq2Seq, "collate", unmasked)
     read = batches_of(loss, [samples[0], short], [2])[0]
     assert abs(total(read) - total(both)) > 1e-6 * total(both)
+
+
+def test_alexatms_encoder_waits_for_the_thaw() -> None:
+    case = CASES["alexatm"]._replace(options={"thaw_step": 2})
+    loss = loss_of(case)
+    parts = parts_of(case, loss)
+    plan = loss.parts(case.family, size_of(loss), Scratch())
+    encoder = {id(weight) for weight in parts["model"].library.get_encoder().parameters()}
+    (batch,) = batches_of(loss, samples_of(loss, 4), [4])
+    for step, waits in ((0, True), (1, True), (2, False)):
+        hold(parts, plan, step)
+        parts["model"].zero_grad()
+        sums, *_ = loss.losses(parts, batch, {}, Key(0, step, batch.ids))
+        sums["alexatm"].backward()
+        moved = [id(weight) in encoder for weight in parts["model"].parameters() if weight.grad is not None]
+        assert any(moved) is not waits
+        assert not all(moved)
