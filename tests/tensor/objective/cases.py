@@ -1,119 +1,148 @@
-"""A small case of each loss: options, family, vocabulary, samples of unequal targets, and its modules in fp64."""
+"""Every loss on a model and samples small enough for a test: CASES, and what any of them is made of.
+
+A case's samples differ in their number of targets. The vocabulary is written by hand, so that its padding has id 0,
+which RoBERTa's positions ask for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from keel import model, objective
-from keel.corpus.tokenizer import train
-from keel.corpus.vocabulary import Vocabulary, vocabulary_of
-from keel.model.shapes import Shape, Size
-from keel.objective.base import Batch, Example, Objective, Sample, Scratch
-from keel.run.parts import ids_of
+from keel import objective
+from keel.corpus.vocabulary import ALONE, BEGINS, JOINS, SPECIAL, Vocabulary
+from keel.model.shapes import Size
+from keel.objective.base import Batch, Key, Objective, Sample, Scratch
+from keel.plan.spec import example_spec
+from keel.run import engine, parts
 
-CONTEXT, NUMBER = 24, 16
-FP32 = {"body": "fp32", "head": "fp32"}
+SPECIALS = ("pad", "start", "separator", "mask")
+CUTS = {"1x16": [16], "4x4": [4] * 4, "2x8": [8, 8], "uneven": [1, 9, 6]}
+CONTEXT = 32
 
 
-class Case(NamedTuple):
-    """A loss by name with its options, and the family that serves it here."""
+def vocabulary(ordinary: int = 60) -> Vocabulary:
+    """Four special ids, then words, their continuations and full stops in turn."""
+    kind = np.array([SPECIAL] * 4 + [(BEGINS, JOINS, BEGINS, ALONE)[place % 4] for place in range(ordinary)], np.uint8)
+    special = {role: place for place, role in enumerate(SPECIALS)}
+    return Vocabulary(4 + ordinary, special, kind, kind == ALONE)
+
+
+VOCABULARY = vocabulary()
+
+
+def text(rng: np.random.Generator, length: int) -> np.ndarray:
+    """Ordinary tokens."""
+    return rng.integers(4, VOCABULARY.size, length)
+
+
+def windows(number: int = 16, length: int = CONTEXT - 1) -> list[Sample]:
+    """Packed windows, each with more separators than the one before, which are never targets."""
+    rng = np.random.default_rng(0)
+    made = [text(rng, length) for _ in range(number)]
+    for place, window in enumerate(made):
+        window[rng.choice(length, place % 12, replace=False)] = VOCABULARY.id_of("separator")
+    return [Sample(place, window) for place, window in enumerate(made)]
+
+
+def documents(number: int = 16) -> list[Sample]:
+    """Documents of unequal length, some of one sentence; text from elsewhere is all of one token."""
+    rng = np.random.default_rng(0)
+    made = [text(rng, 4 + (place * place) % (CONTEXT - 7)) for place in range(number)]
+    for place, document in enumerate(made):
+        if place in (0, 1, 5, 8):
+            document[VOCABULARY.ends_sentence[document]] = 4
+        else:
+            document[[1, 2]] = 7, 4
+    return [Sample(place, document, elsewhere=lambda _: np.full(24, 8)) for place, document in enumerate(made)]
+
+
+def lines(number: int = 16) -> list[Sample]:
+    """Pairs of lines of unequal lengths in two languages, in turn."""
+    rng = np.random.default_rng(0)
+    return [
+        Sample(place, text(rng, 1 + place % 12), text(rng, 1 + (5 * place) % 14), (("de", "en"), ("en", "de"))[place % 2])
+        for place in range(number)
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """A loss with its options, a family, and what it reads."""
 
     loss: str
     family: str
-    options: Mapping[str, Any] = {}
+    samples: Callable[[], list[Sample]] = windows
+    options: Mapping[str, Any] = field(default_factory=dict)
+    size: Mapping[str, int] = field(default_factory=dict)
+
+    def objective(self) -> Objective:
+        """The loss on the vocabulary above."""
+        return objective.load(self.loss, self.options, VOCABULARY)
+
+    def parts(self, dtype: torch.dtype = torch.float64) -> dict[str, nn.Module]:
+        """Fresh modules, joined."""
+        plain = {"width": 32, "layers": 1, "vocabulary": VOCABULARY.size, "context": CONTEXT, "head_width": 8}
+        loss, size = self.objective(), Size(**(plain | dict(self.size)))
+        spec = example_spec(family=self.family, size=size.json())
+        made = parts.build(loss.parts(self.family, size, Scratch()), spec, VOCABULARY)
+        return loss.join({name: module.to(dtype) for name, module in made.items()})
 
 
+# One line a loss; a test runs each through `engine.accumulate` in every cut.
 CASES: Mapping[str, Case] = {
-    "span_corruption": Case("span_corruption", "t5"),
-    "span_corruption, rolled, on bart": Case("span_corruption", "bart", {"density": 0.5, "roll": True}),
-    "ul2": Case("ul2", "t5"),
-    "ul2, t5gemma2": Case("ul2", "t5", {"mixture": "t5gemma2"}),
-    "bart": Case("bart", "bart", {"random": 0.1, "mean_span": 3.5}),
-    "mbart": Case("mbart", "mbart", {"language": "en"}),
-    "pegasus": Case("pegasus", "bigbird_pegasus"),
-    "alexatm": Case("alexatm", "alexatm", {"clm": 0.5}),
-    "prefix_lm": Case("prefix_lm", "llama"),
-    "prefix_lm, gpt2": Case("prefix_lm", "gpt2", {"low": 0.2, "high": 0.8}),
-    "prefix_lm, two stacks": Case("prefix_lm", "t5", {"stacks": 2}),
-    "translation": Case("translation", "m2m_100", {"languages": ["en", "de"], "direction": "both"}),
+    "mlm": Case("mlm", "modernbert"),
+    "mlm bernoulli": Case("mlm", "bert", options={"count": "bernoulli", "rate": 0.05}),
+    "nsp": Case("nsp", "bert", documents),
+    "rtd": Case("rtd", "electra"),
+    "rtd-v3": Case("rtd-v3", "deberta-v2"),
+    "sop": Case("sop", "albert", documents),
+    "tlm": Case("tlm", "xlm", lines, {"languages": ["de", "en", "fr"]}, {"token_types": 3}),
 }
 
 
-@lru_cache(maxsize=1)
-def tokenizer_vocabulary() -> Vocabulary:
-    """Bytes, a separator, and a few merges, some of which end a sentence."""
-    return vocabulary_of(train(["the cat sat. on the mat. a dog ran. far away."] * 3, 280))
-
-
-def loss_of(case: Case, context: int = CONTEXT) -> Objective:
-    """The objective over a vocabulary that has what it needs."""
-    roles = objective.kind(case.loss).facts.roles(case.options, context)
-    return objective.load(case.loss, case.options, tokenizer_vocabulary().with_special(roles))
-
-
-def shape_of(case: Case, loss: Objective, context: int = CONTEXT, width: int = 16) -> Shape:
-    """Two narrow layers."""
-    return model.load(case.family).shape(size_of(loss, context, width))
-
-
-def size_of(loss: Objective, context: int = CONTEXT, width: int = 16) -> Size:
-    size = loss.vocabulary.size
-    return Size(width=width, layers=2, vocabulary=size, context=context, head_width=8)
-
-
-def parts_of(case: Case, loss: Objective, context: int = CONTEXT) -> dict[str, nn.Module]:
-    """Every part with fresh weights, in fp64."""
-    made = {}
-    for place, (name, part) in enumerate(loss.parts(case.family, size_of(loss, context), Scratch()).items()):
-        family = model.load(part.family)
-        built = family.build(family.shape(part.size), FP32, place, ids_of(loss.vocabulary), part.head)
-        made[name] = built.double()
-    return made
-
-
-def text(rng: np.random.Generator, length: int, *, borders: bool) -> np.ndarray:
-    """Ordinary tokens with sentence ends among them, and separators where `borders`."""
-    known = tokenizer_vocabulary()
-    tokens = rng.choice(known.ordinary, length)
-    tokens[rng.random(length) < 0.15] = np.flatnonzero(known.ends_sentence)[0]
-    if borders:
-        tokens[rng.random(length) < 0.05] = known.id_of("separator")
-    return tokens.astype(np.uint16)
-
-
-def samples_of(
-    loss: Objective, number: int = NUMBER, context: int = CONTEXT, seed: int = 0, *, borders: bool = True
-) -> list[Sample]:
-    """What the loss reads, drawn at random: the later a sample, the shorter where lengths may differ."""
-    rng, most = np.random.default_rng(seed), loss.window(context).length
-    made = []
-    for place in range(number):
-        part = max(1, round(most * (1 - place / number)))
-        if loss.facts.reads == "windows":
-            made.append(Sample(place, text(rng, most, borders=borders)))
-        elif loss.facts.reads == "documents":
-            made.append(Sample(place << 32, text(rng, part, borders=False)))
-        else:
-            sides = [text(rng, int(rng.integers(1, part + 1)), borders=False) for _ in range(2)]
-            made.append(Sample(place, sides[0], sides[1], ("en", "de")))
-    return made
-
-
-def examples_of(loss: Objective, samples: Sequence[Sample]) -> list[Example]:
-    """Each sample with a generator of its own."""
-    return [loss.example(sample, np.random.default_rng([1, sample.id])) for sample in samples]
-
-
-def batches_of(loss: Objective, samples: Sequence[Sample], cut: Sequence[int]) -> list[Batch]:
-    """The samples in micro-batches of the given sizes."""
+def batches(loss: Objective, samples: Sequence[Sample], cut: Sequence[int]) -> list[Batch]:
+    """Micro-batches of the given sizes; each sample with a generator of its own."""
     made, first = [], 0
     for size in cut:
-        part = samples[first : first + size]
-        made.append(loss.collate(examples_of(loss, part), [sample.id for sample in part]))
+        some = samples[first : first + size]
+        examples = [loss.example(sample, np.random.default_rng(sample.id)) for sample in some]
+        made.append(loss.collate(examples, [sample.id for sample in some]))
         first += size
     return made
+
+
+def one(case: Case) -> tuple[Objective, dict[str, nn.Module], Batch]:
+    """The loss, its modules, and all samples as one micro-batch."""
+    loss = case.objective()
+    samples = case.samples()
+    return loss, case.parts(), batches(loss, samples, [len(samples)])[0]
+
+
+def key(batch: Batch, step: int = 0) -> Key:
+    """The key of a micro-batch under seed 0."""
+    return Key(0, step, batch.ids)
+
+
+def gradient(
+    case: Case, modules: Mapping[str, nn.Module], cut: Sequence[int], *, norms: bool = False
+) -> tuple[dict[str, Tensor], engine.Step]:
+    """Each weight's gradient of a whole step, and the step."""
+    loss = case.objective()
+    for module in modules.values():
+        module.zero_grad(set_to_none=True)
+    step = engine.accumulate(loss, modules, batches(loss, case.samples(), cut), {}, seed=0, step=0, norms=norms)
+    return grads(modules), step
+
+
+def grads(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """Gradients by name, of weights that have one."""
+    return {
+        f"{part}.{name}": weight.grad for part, module in modules.items()
+        for name, weight in module.named_parameters() if weight.grad is not None
+    }  # fmt: skip
