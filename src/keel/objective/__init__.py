@@ -16,6 +16,7 @@ OBJECTIVES: Mapping[str, str] = {
     "alexatm": "keel.objective.alexatm:AlexaTM",
     "bart": "keel.objective.bart:BART",
     "clm": "keel.objective.clm:CLM",
+    "distil": "keel.objective.distil:Distil",
     "mbart": "keel.objective.mbart:MBART",
     "mixture": "keel.objective.mixture:Mixture",
     "mlm": "keel.objective.mlm:MLM",

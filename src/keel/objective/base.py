@@ -164,12 +164,14 @@ class Objective(ABC):
     `coupled`: terms that need the features of all samples of a step; `losses` then gives features, `batch_losses` the
     terms. `terms` are all names that counts can have, known before any batch: what a loss must say to be held by
     another. A whole step may be without those that are `optional`: they add nothing to it and are logged as absent.
+    `notes` say what a user should know of this loss on this data when a run begins.
     """
 
     facts: ClassVar[Facts]
     coupled: ClassVar[bool] = False
     terms: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     variants: int = 0  # k > 0: a sample is drawn in k ways in turn, one an epoch (static masks); 0: anew every epoch
 
     def __init__(self, options: Mapping[str, Any] | None = None, vocabulary: Vocabulary | None = None) -> None:

@@ -29,8 +29,10 @@ def flop_per_token(loss: str, options: Mapping[str, Any], family: str, size: Siz
     shape = shapes.shape(size)
     facts = facts_of(loss, options) if loss in FACTS else None
     if facts is None or facts.work is None:
-        return shapes.flop_per_token(shape)
-    return flop(shapes, shape, facts.work(options, size.context)) / size.context
+        more = facts.beside(options, size.context) / size.context if facts and facts.beside else 0.0
+        return shapes.flop_per_token(shape) + more
+    beside = facts.beside(options, size.context) if facts.beside else 0.0
+    return (flop(shapes, shape, facts.work(options, size.context)) + beside) / size.context
 
 
 def special_tokens(loss: str, options: Mapping[str, Any], context: int) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ class Facts(NamedTuple):
     `families` can serve it, the first unless said otherwise; `roles(options, context)` are the special tokens that it
     needs beside the tokenizer's; `reads` is what a sample is; `work(options, context)` is what one sample puts through
     the model, so that FLOP can be counted (None: nobody has counted it yet). `of(options)`: facts of a loss that holds
-    others, as they follow from theirs; its entry says only what is true of all.
+    others, as they follow from theirs; its entry says only what is true of all. `beside(options, context)` are FLOP of
+    one sample in models that are not trained: a teacher's forward pass.
     """
 
     needs: frozenset[str]
@@ -54,3 +55,4 @@ class Facts(NamedTuple):
     reads: Reads = "windows"
     work: WorkOf | None = None
     of: Callable[[Mapping[str, Any]], Facts] | None = None
+    beside: Callable[[Mapping[str, Any], int], float] | None = None

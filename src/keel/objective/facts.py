@@ -63,10 +63,10 @@ def _mixture(options: Mapping[str, Any]) -> Facts:
     return mixture_facts(options)
 
 
-def _held(options: Mapping[str, Any]) -> Facts:
-    from keel.objective.held import held_facts
+def _distil(options: Mapping[str, Any]) -> Facts:
+    from keel.objective.held import distil_facts
 
-    return held_facts(options)
+    return distil_facts(options)
 
 
 ANY = (*DECODERS, *ENCODERS, *TWO_STACKS)
@@ -76,7 +76,7 @@ HOLDERS: Mapping[str, Facts] = {
         needs=frozenset({"losses"}), unlocks={}, precludes={}, judge="bits_per_byte", families=ANY, of=_mixture
     ),
     "distil": Facts(
-        needs=frozenset({"loss", "teacher"}), unlocks={}, precludes={}, judge="bits_per_byte", families=ANY, of=_held
+        needs=frozenset({"loss", "teacher"}), unlocks={}, precludes={}, judge="bits_per_byte", families=ANY, of=_distil
     ),
 }
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from keel import objective
 from keel.errors import Problem, StudyError, nearest
+from keel.model.shapes import SHAPES, Size, folder
 from keel.objective.fact import Facts
 from keel.objective.facts import FACTS
-from keel.objective.work import Work, mixed
+from keel.objective.work import Work, flop, mixed
 
 # Between names: of a part of a mixture and its term, of that part and its tensors.
 TERM, TENSOR = ".", "/"
+PASSES = 3  # a forward pass is a third of a training step: the backward pass has twice its products
 FIELDS = ("loss", "options", "share", "weight")
 
 
@@ -105,6 +108,42 @@ def _problems(name: str, entry: Any, fields: Sequence[str], numbers: Sequence[st
                           where)  # fmt: skip
 
 
+def teacher_of(options: Mapping[str, Any], context: int) -> tuple[str, Size]:
+    """Family and size of a teacher: as given, else, of a release, as its folder says (`context` where it does not).
+
+    Raises:
+        StudyError: no teacher, an unknown family or field, or a size that is neither given nor known.
+    """
+    given, where = options.get("teacher"), "options.teacher"
+    if not isinstance(given, Mapping) or not isinstance(given.get("start"), Mapping):
+        raise StudyError("no teacher is named", why=f"found teacher = {given!r}", where=where,
+                         fix='write teacher.start = {kind = "run", run = "..."}, or kind = "released"')  # fmt: skip
+    fields = ("start", "family", "size")
+    if odd := [name for name in given if name not in fields]:
+        raise StudyError.all(Problem(f"a teacher has no field '{name}'", f"it has {', '.join(fields)}",
+                                     nearest(name, fields), where) for name in odd)  # fmt: skip
+    start = given["start"]
+    if "family" not in given and "size" not in given and start.get("kind") == "released":
+        found = folder.read(Path(str(start.get("folder"))))
+        return found.family, found.size(found.context() or context)
+    return _teacher_as_given(given, where)
+
+
+def _teacher_as_given(given: Mapping[str, Any], where: str) -> tuple[str, Size]:
+    family, size = given.get("family"), given.get("size")
+    if family not in SHAPES:
+        raise StudyError(f"the teacher's family is {family!r}", why="its architecture must be known to plan with it",
+                         fix=nearest(str(family), SHAPES), where=f"{where}.family")  # fmt: skip
+    try:
+        made = Size(**(size or {}))
+    except TypeError as error:
+        raise StudyError("the teacher's size is not known", why=str(error), where=f"{where}.size",
+                         fix="give width, layers, vocabulary, context and head_width") from error  # fmt: skip
+    if problems := SHAPES[str(family)].problems(made):
+        raise StudyError.all(problem._replace(where=f"{where}.size") for problem in problems)
+    return str(family), made
+
+
 def mixture_facts(options: Mapping[str, Any]) -> Facts:
     """Facts of a mixture: one model serves all losses, is judged as the first of them, and may be used as any of them.
 
@@ -114,7 +153,7 @@ def mixture_facts(options: Mapping[str, Any]) -> Facts:
     """
     held = mixture_of(options)
     facts = {one.name: facts_of(one.loss, one.options) for one in held}
-    first = facts[held[0].name]
+    first, pairs = facts[held[0].name], [(one, facts[one.name]) for one in held]
     families = tuple(name for name in first.families if all(name in one.families for one in facts.values()))
     problems = []
     if not families:
@@ -137,7 +176,7 @@ def mixture_facts(options: Mapping[str, Any]) -> Facts:
     return first._replace(
         needs=frozenset().union(*(one.needs for one in facts.values())), unlocks=unlocks, families=families, of=None,
         precludes={use: cite for use, cite in precludes.items() if use not in unlocks},
-        roles=_roles([(one, facts[one.name]) for one in held]), work=_work([(one, facts[one.name]) for one in held]),
+        roles=_roles(pairs), work=_work(pairs), beside=_beside(pairs),
     )  # fmt: skip
 
 
@@ -161,8 +200,28 @@ def _work(held: Sequence[tuple[Held, Facts]]) -> Callable[[Mapping[str, Any], in
     return work
 
 
-def held_facts(options: Mapping[str, Any]) -> Facts:
-    """Facts of a loss that holds one other, and asks of a plan what that one asks."""
+def _beside(held: Sequence[tuple[Held, Facts]]) -> Callable[[Mapping[str, Any], int], float] | None:
+    """By their shares."""
+    if not any(facts.beside for _, facts in held):
+        return None
+
+    def beside(options: Mapping[str, Any], context: int) -> float:
+        return sum(one.share * facts.beside(one.options, context) for one, facts in held if facts.beside)
+
+    return beside
+
+
+def distil_facts(options: Mapping[str, Any]) -> Facts:
+    """Facts of the loss that a student is taught, with the teacher's forward pass beside it."""
     held = one_of(options)
     facts = facts_of(held.loss, held.options)
-    return facts._replace(roles=_roles([(held, facts)]), work=_work([(held, facts)]), of=None)
+
+    def beside(options: Mapping[str, Any], context: int) -> float:
+        family, size = teacher_of(options, context)
+        shapes = SHAPES[family]
+        shape = shapes.shape(size)
+        own = facts.beside(held.options, context) if facts.beside else 0.0
+        work = facts.work(held.options, context) if facts.work else ((1.0, shapes.full_use(shape)),)
+        return own + flop(shapes, shape, work) / PASSES
+
+    return facts._replace(roles=_roles([(held, facts)]), work=_work([(held, facts)]), of=None, beside=beside)

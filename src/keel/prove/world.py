@@ -29,6 +29,12 @@ STEPS = 6
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "mbart": {"language": LANGUAGES[0]},
     "translation": {"languages": list(LANGUAGES)},
+    # What a teacher knows changes no gradient's being right: this one knows nothing.
+    "distil": {
+        "of": {"loss": "clm"}, "cosine": 0.5, "top": 30,
+        "teacher": {"start": {"kind": "scratch"}, "family": "llama", "size": {
+            "width": WIDTH, "layers": 2, "vocabulary": VOCABULARY, "context": CONTEXT, "head_width": HEAD_WIDTH}},
+    },
     "mixture": {"of": {
         "right": {"loss": "clm", "share": 0.6},
         "suffix": {"loss": "prefix_lm", "options": {"low": 0.2, "high": 0.8}, "share": 0.4},
