@@ -15,7 +15,7 @@ from types import TracebackType
 
 from keel.files import write_text
 from keel.plan.spec import Spec
-from keel.prove.grid import APART, Cell, Made
+from keel.prove.cells import APART, Cell, Made
 from keel.run.pool import QUIET
 
 RANKS, WAIT_S, END_S, LOOK_S, SETTLE_S = 4, 120.0, 20.0, 0.01, 0.2
@@ -44,13 +44,13 @@ class Ranks(AbstractContextManager["Ranks"]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        write_text(self.folder / "end", "")
-        try:
-            self.process.wait(timeout=END_S)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        if (self.folder / "ready").exists():
+            write_text(self.folder / "end", "")
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=END_S)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def _start(self) -> None:
         """Ask for a set of ranks with a folder of its own; its tasks count from 1."""

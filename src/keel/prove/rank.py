@@ -1,9 +1,9 @@
 """The ranks of the pool: tasks as files in, results as files out. `python -m keel.prove.rank FOLDER RANKS`.
 
-Libraries are imported once, and ranks forked from there before there is a thread: a set of them for each folder
-`set-N`, the earlier set ended first; a file `end` ends them all. Within a set: TASK.json {"spec", "world", "step",
-"cells": [[ranks, pieces]]} -> TASK-RANKS-PIECES-RANK.npz for each cell that has a rank, or RANK.error with a line that
-says what was raised, or RANK.ended with the exit code of a rank that is gone.
+Libraries are imported once (then there is a file `ready`), and ranks forked from there before there is a thread: a set
+of them for each folder `set-N`, the earlier set ended first; a file `end` ends them all. Within a set: TASK.json
+{"spec", "world", "step", "cells": [[ranks, pieces]]} -> TASK-RANKS-PIECES-RANK.npz for each cell that has a rank, or
+RANK.error with a line that says what was raised, or RANK.ended with the exit code of a rank that is gone.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def main() -> None:
     import keel.prove.grid  # noqa: F401
 
     torch.set_num_threads(1)
+    (folder / "ready").touch()
     children: dict[int, int] = {}
     number = 1
     while not (folder / "end").exists() and os.getppid() == parent:
@@ -89,7 +90,8 @@ def _work(number: int, task: dict[str, Any], rank: int, place: Path) -> None:
 
     from keel.plan.spec import from_json
     from keel.prove.bench import build
-    from keel.prove.grid import Cell, made
+    from keel.prove.cells import Cell
+    from keel.prove.grid import made
 
     bench = build(from_json(task["spec"]), Path(task["world"]))
     for cell in (Cell(*of) for of in task["cells"]):

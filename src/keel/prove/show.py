@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from keel.prove.checks import CHECKS
 from keel.prove.result import Result
-from keel.prove.suite import CHECKS
 
 WORDS = {True: "ok", False: "FAILS", None: "-"}
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from keel.plan.spec import Spec
 from keel.prove import contract, grid, world
 from keel.prove.bench import Bench, build
+from keel.prove.checks import CHECKS
 from keel.prove.gradient import gradient
 from keel.prove.padding import padding
 from keel.prove.pool import Ranks
@@ -22,46 +19,26 @@ from keel.prove.result import Result, Verdict, caught, not_judged
 from keel.prove.resume import resume
 from keel.prove.statistics import statistics
 
-# Each check with those it rests on: a mean also breaks the grid, and padding that counts does so too.
-CHECKS: Mapping[str, tuple[str, ...]] = {
-    "contract": (),
-    "randomness": ("contract",),
-    "sums": ("contract", "randomness"),
-    "counts": ("contract", "randomness", "sums"),
-    "empty": ("contract", "randomness"),
-    "statistics": ("contract", "randomness"),
-    "gradient": ("contract", "randomness"),
-    "padding": ("contract", "randomness"),
-    "invariance": ("contract", "randomness", "sums", "padding"),
-    "resume": ("contract", "randomness"),
-}
 OF_A_BENCH: Mapping[str, Callable[[Bench], Verdict]] = {
     "contract": contract.contract, "sums": contract.sums, "counts": contract.counts, "empty": contract.empty,
     "randomness": randomness, "statistics": statistics, "gradient": gradient, "padding": padding,
 }  # fmt: skip
 
 
-class Suite(AbstractContextManager["Suite"]):
-    """Tiny text and four ranks, made once; `prove` may be called for any number of losses. Use as a context."""
+class Suite:
+    """Tiny text in a folder, and ranks to ask; `prove` may be called for any number of losses."""
 
-    def __enter__(self) -> Suite:
-        self.folder = Path(tempfile.mkdtemp(prefix="keel-prove-"))
-        self.world = world.make(self.folder / "world")
-        self.ranks = Ranks(self.folder / "ranks").__enter__()
-        self.number = 0
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.ranks.__exit__(kind, error, at)
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def __init__(self, folder: Path, ranks: Ranks) -> None:
+        self.folder, self.ranks, self.number = folder, ranks, 0
+        self.world = world.make(folder / "world")
 
     def prove(self, name: str, options: Mapping[str, Any] | None = None) -> Iterator[Result]:
-        """Each check's result as it is known.
+        """Each check's result as it is known; without options, those it is shown with where it has no defaults.
 
         Raises:
             StudyError: the loss cannot be loaded, or refuses its options.
         """
-        spec = world.spec_of(name, options or {}, self.world)
+        spec = world.spec_of(name, options or world.EXAMPLES.get(name, {}), self.world)
         self.number += 1
         scratch = self.folder / f"loss-{self.number}"
         bench = build(spec, self.world)

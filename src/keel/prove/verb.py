@@ -13,10 +13,9 @@ from keel.answer import Answer
 from keel.errors import Problem, StudyError
 from keel.objective import OBJECTIVES
 from keel.progress import Progress
+from keel.prove.checks import CHECKS, suite
 from keel.prove.result import Result
 from keel.prove.show import shown
-from keel.prove.suite import CHECKS, Suite
-from keel.prove.world import EXAMPLES, loss_class
 from keel.study import parse_override
 
 FIXES: Mapping[str, str] = {
@@ -45,45 +44,51 @@ def prove(name: str, settings: list[str], quiet: bool = False) -> Answer:
     # The user's own module lies where they stand, as it does for the processes of a run.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    asked = {one: EXAMPLES.get(one, {}) for one in OBJECTIVES} if name == "all" else {name: options}
-    if name != "all":
-        loss_class(name)
+    asked = dict.fromkeys(OBJECTIVES) if name == "all" else {name: options}
     started_s = time.monotonic()
     results, unloaded = _results(asked, quiet)
     if unloaded and name != "all":
         raise StudyError.all(unloaded)
+    from keel.prove.world import EXAMPLES
+
+    shown_with = {one: EXAMPLES[one] for one in results if not asked[one] and one in EXAMPLES}
     failed = [(one, result) for one, found in results.items() for result in found if result.ok is False]
     return Answer(
         result={
             "seconds": time.monotonic() - started_s,
             "losses": {
-                one: {"proven": not any(r.ok is False for r in found), "checks": [r._asdict() for r in found]}
+                one: {"options": dict(asked[one] or shown_with.get(one, {})),
+                      "proven": not any(r.ok is False for r in found), "checks": [r._asdict() for r in found]}
                 for one, found in results.items()
             },
         },
-        text=shown(results, sys.stdout.isatty()),
+        text="\n".join([shown(results, sys.stdout.isatty()), *(
+            f"{one} has no defaults and was tried with {dict(given)}" for one, given in shown_with.items())]),
         problems=[*unloaded, *(_problem(one, result) for one, result in failed)],
         status="invalid" if unloaded else "refused" if failed else "ok",
     )  # fmt: skip
 
 
-def _results(asked: Mapping[str, Mapping[str, Any]], quiet: bool) -> tuple[dict[str, list[Result]], list[Problem]]:
+def _results(
+    asked: Mapping[str, Mapping[str, Any] | None], quiet: bool
+) -> tuple[dict[str, list[Result]], list[Problem]]:
     """Results by loss, and what stood against loading others."""
     progress = Progress("prove", len(asked) * len(CHECKS), stream=io.StringIO() if quiet else None)
     results: dict[str, list[Result]] = {}
     unloaded: list[Problem] = []
-    with Suite() as suite:
+    with suite() as made:
         for place, (name, options) in enumerate(asked.items()):
             try:
-                checks = suite.prove(name, options)
+                checks = made.prove(name, options)
                 found = results.setdefault(name, [])
                 for done, result in enumerate(checks, start=1):
                     found.append(result)
                     progress.update(place * len(CHECKS) + done, f"{name} {result.name}")
             except StudyError as error:
-                del results[name]
+                results.pop(name, None)
                 unloaded += error.problems
-    progress.close(f"{len(results)} losses, {sum(map(len, results.values()))} checks")
+    if results:
+        progress.close(f"{len(results)} losses, {sum(map(len, results.values()))} checks")
     return results, unloaded
 
 

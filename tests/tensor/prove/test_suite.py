@@ -11,8 +11,10 @@ import users
 from helpers import study_error
 
 from keel.prove import world
+from keel.prove.checks import CHECKS
+from keel.prove.checks import suite as begun
 from keel.prove.result import Result
-from keel.prove.suite import CHECKS, Suite
+from keel.prove.suite import Suite
 
 pytestmark = pytest.mark.tensor
 BROKEN = {
@@ -24,7 +26,7 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def suite() -> Iterator[Suite]:
-    with Suite() as made:
+    with begun() as made:
         yield made
 
 
