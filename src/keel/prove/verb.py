@@ -38,7 +38,7 @@ def prove(name: str, settings: list[str], quiet: bool = False) -> Answer:
     Raises:
         StudyError: the loss cannot be loaded, or refuses its options.
     """
-    options = dict(parse_override(text) for text in settings)
+    options = nested(dict(parse_override(text) for text in settings))
     if name == "all" and options:
         raise StudyError("--set with --prove all", why="options belong to one loss", fix="name the loss")
     # The user's own module lies where they stand, as it does for the processes of a run.
@@ -67,6 +67,30 @@ def prove(name: str, settings: list[str], quiet: bool = False) -> Answer:
         problems=[*unloaded, *(_problem(one, result) for one, result in failed)],
         status="invalid" if unloaded else "refused" if failed else "ok",
     )  # fmt: skip
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted names as tables.
+
+    Raises:
+        StudyError: a name is both a value and a table.
+
+    Example:
+        >>> nested({"of.loss": "mlm", "of.options.rate": 0.3, "alpha": 0.5})
+        {'of': {'loss': 'mlm', 'options': {'rate': 0.3}}, 'alpha': 0.5}
+    """
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *tables, last = name.split(".")
+        at = tree
+        for table in tables:
+            at = at.setdefault(table, {}) if isinstance(at, dict) else at
+        if not isinstance(at, dict) or isinstance(at.get(last), dict):
+            raise StudyError(
+                f"--set {name} is a value and a table", why="another --set gives the other", fix="drop one"
+            )
+        at[last] = value
+    return tree
 
 
 def _results(
