@@ -21,8 +21,8 @@ from keel.evaluate.bits_per_byte import Judgement, unigram_bits_per_byte
 from keel.evaluate.exam import Exam
 from keel.files import place_error, write_json, write_text
 from keel.model.shapes import FEATURES, Size, facts_of
+from keel.objective import held
 from keel.objective.cost import flop_per_token
-from keel.objective.facts import FACTS
 from keel.plan.spec import Spec
 from keel.run.train import Trained
 
@@ -116,7 +116,7 @@ def _card(spec: Spec, result: dict[str, Any]) -> str:
     params = result["params"]
     return f"""---
 library_name: transformers
-pipeline_tag: {next(iter(FACTS[spec.objective].unlocks), "other") if spec.objective in FACTS else "other"}
+pipeline_tag: {next(iter(held.facts_of(spec.objective, spec.options).unlocks), "other")}
 ---
 # {result["id"]}
 

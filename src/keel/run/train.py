@@ -102,11 +102,15 @@ class Loop:
         self.carry, self.step = dict(state.carry), state.step
 
     def save(self) -> None:
-        """Write a checkpoint of now."""
+        """Write a checkpoint of now; ranks hold the same state, so the first writes it and the others wait."""
+        if engine.ranks()[0]:
+            engine.meet()
+            return
         state = checkpoint.State(
             self.step, checkpoint.part_state(self.parts), optimiser.state(self.optimisers), self.carry
         )  # fmt: skip
         checkpoint.write(self.place.folder, state, self.spec.digest())
+        engine.meet()
 
     def one_step(self, norms: bool = False) -> Stepped:
         """One optimiser step; with `norms` each term's gradient is known apart."""
@@ -137,11 +141,12 @@ def train(
         Preempted: `should_stop` said so; the state is saved.
     """
     loop = Loop(spec, place, shards)
-    if loop.began:
-        report({"began": [began.text(name) for name, began in loop.began.items()]})
+    if said := [*(began.text(name) for name, began in loop.began.items()), *loop.objective.notes]:
+        report({"began": said})
     flop_a_token = flop_per_token(spec.objective, spec.options, spec.family, Size(**spec.size))
     head = {"spec_sha256": spec.digest(), "forecast_sha256": place.forecast_sha256}
-    meter = Meter(place.folder / "metrics.jsonl", head, loop.step, flop_a_token, place.peak_flop_per_s)
+    path = place.folder / ("metrics.jsonl" if not engine.ranks()[0] else f".metrics-{engine.ranks()[0]}.jsonl")
+    meter = Meter(path, head, loop.step, flop_a_token, place.peak_flop_per_s)
     try:
         failed = _steps(loop, meter, until, keep, report, should_stop)
     finally:
@@ -170,11 +175,14 @@ def _steps(loop: Loop, meter: Meter, until: int, keep: set[int], report: Report,
             if now - logged_s > LOG_EVERY_S or loop.step == until:
                 report({"progress": line, "steps": spec.steps, "until": until})
                 logged_s = now
-        if loop.step in keep or now - saved_s > SAVE_EVERY_S:
+        # Clocks and signals differ between ranks: what one of them wants, all do.
+        stop, late = engine.any_rank(should_stop(), now - saved_s > SAVE_EVERY_S)
+        if loop.step in keep or late:
             loop.save()
-            checkpoint.prune(loop.place.folder, keep | {loop.step})
+            if not engine.ranks()[0]:
+                checkpoint.prune(loop.place.folder, keep | {loop.step})
             saved_s = time.monotonic()
-        if should_stop():
+        if stop:
             loop.save()
             raise Preempted
     return None

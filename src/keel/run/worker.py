@@ -93,7 +93,8 @@ def _work(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any] | Non
         spec, place, shards, task["until"], set(task["keep"]), lambda seen: say(out, seen | {"id": task["id"]}), flag
     )
     result = finish(spec, folder, shards, trained) if task["finish"] or trained.failed else None
-    began = {name: part.json() for name, part in trained.began.items()}
+    began: dict[str, Any] = {name: part.json() for name, part in trained.began.items()}
+    began |= {"notes": list(trained.objective.notes)} if trained.objective.notes else {}
     _note_execution(folder, task, time.monotonic() - started_s, began)
     return result
 
