@@ -41,8 +41,9 @@ def categorical(model: Any, hidden_nd: Tensor, uniforms_n: Tensor) -> Tensor:
     for first in range(0, len(hidden_nd), HEAD_ROWS):
         rows = slice(first, first + HEAD_ROWS)
         through_nv = torch.softmax(model.logits(hidden_nd[rows]), -1).cumsum(-1)
-        # Rounding leaves the last sum beside 1, so the draw is a share of it.
-        wanted_n1 = uniforms_n[rows, None].to(through_nv.dtype) * through_nv[:, -1:]
+        # Rounding leaves the last sum beside 1, so the draw is a share of it; and it may round up to all of it.
+        total_n1 = through_nv[:, -1:]
+        below_n1 = torch.nextafter(total_n1, torch.zeros_like(total_n1))
+        wanted_n1 = torch.minimum(uniforms_n[rows, None].to(through_nv.dtype) * total_n1, below_n1)
         found.append(torch.searchsorted(through_nv, wanted_n1, right=True).squeeze(1))
-    tokens = torch.cat(found) if found else torch.empty(0, dtype=torch.long, device=hidden_nd.device)
-    return tokens.clamp_(max=model.table.shape[0] - 1)
+    return torch.cat(found) if found else torch.empty(0, dtype=torch.long, device=hidden_nd.device)

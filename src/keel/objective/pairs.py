@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from keel.model.shapes import Size
 from keel.objective.base import Batch, Carry, Example, Features, Key, Part, Sample, Start, Stats, Sums, Window
+from keel.objective.heads import check_head
 from keel.objective.mlm import MLM
 from keel.objective.sentences import segments
 
@@ -62,7 +63,12 @@ class Judged(PairMLM):
     """
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
-        """One model with a head on pairs beside the one on tokens."""
+        """One model with a head on pairs beside the one on tokens.
+
+        Raises:
+            StudyError: the family has none.
+        """
+        check_head(self.name, family, "sentences")
         return {"model": Part(family=family, size=size, start=start, head="sentences")}
 
     def relate(

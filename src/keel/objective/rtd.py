@@ -21,6 +21,7 @@ from keel.model.sharing import disentangle, tie
 from keel.objective.base import Batch, Carry, Example, Features, Key, Part, Scratch, Start, Stats, Sums, stack
 from keel.objective.draws import categorical, uniforms
 from keel.objective.facts import FACTS, Facts
+from keel.objective.heads import check_head
 from keel.objective.mlm import DEFAULTS, MLM
 
 
@@ -74,10 +75,16 @@ class RTD(MLM):
             raise StudyError.all(problems)
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
-        """The discriminator, and a generator of the same family; a discriminator's folder holds no generator."""
+        """The discriminator, and a generator of the same family; a discriminator's folder holds no generator.
+
+        Raises:
+            StudyError: the family has no such head, or no generator of that size.
+        """
         at = self.options
         ours, theirs = OPTIMISERS[at["optimisers"]]
         head = "enhanced" if at["enhanced"] else "tokens"
+        for needed in ("replaced", head):
+            check_head(self.name, family, needed)
         first = start if start.kind in ("scratch", "branch") else Scratch()
         return {
             "model": Part(family=family, size=size, start=start, head="replaced", optimiser=ours),
@@ -85,11 +92,7 @@ class RTD(MLM):
         }
 
     def _small(self, family: str, size: Size) -> Size:
-        """The generator's size; where tables are shared, as wide a table.
-
-        Raises:
-            StudyError: the family has no model of that size.
-        """
+        """The generator's size; where tables are shared, as wide a table."""
         at, heads = self.options, size.width // size.head_width
         width = size.head_width * max(1, round(at["generator_width"] * heads))
         table = 0

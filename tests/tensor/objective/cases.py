@@ -65,10 +65,11 @@ def documents(number: int = 16) -> list[Sample]:
 def lines(number: int = 16) -> list[Sample]:
     """Pairs of lines of unequal lengths in two languages, in turn."""
     rng = np.random.default_rng(0)
+    languages = (("de", "en"), ("en", "de"))
     return [
-        Sample(place, text(rng, 1 + place % 12), text(rng, 1 + (5 * place) % 14), (("de", "en"), ("en", "de"))[place % 2])
+        Sample(place, text(rng, 1 + place % 12), text(rng, 1 + (5 * place) % 14), languages[place % 2])
         for place in range(number)
-    ]  # fmt: skip
+    ]
 
 
 @dataclass(frozen=True)

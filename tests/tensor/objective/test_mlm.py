@@ -105,7 +105,8 @@ def test_static_masks_come_back_in_turn(masks: int, turns: int) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [({"rte": 0.1, "masked": 1}, ("no option 'rte'", "did you mean 'rate'?", "no option 'masked'")),
-     ({"masks": -1}, ("'masks' is -1",)), ({"masks": 1.5}, ("'masks' is 1.5",)), ({"masks": True}, ("'masks' is True",))],
+     ({"masks": -1}, ("'masks' is -1",)), ({"masks": 1.5}, ("'masks' is 1.5",)),
+     ({"masks": True}, ("'masks' is True",))],
 )  # fmt: skip
 def test_bad_options_are_told_at_once(options: dict[str, Any], words: tuple[str, ...]) -> None:
     with study_error(*words, where=False):

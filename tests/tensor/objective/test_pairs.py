@@ -1,4 +1,4 @@
-"""Next sentence and sentence order: the library's own heads and losses, what is shown as a pair, and what tells nothing."""
+"""Next sentence and sentence order: the library's own losses, what is shown as a pair, and what must tell nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from cases import CASES, CONTEXT, VOCABULARY, Case, batches, documents, key, one
 from helpers import study_error
 
 from keel import objective
-from keel.objective.base import Batch, Sample, Window
+from keel.model.shapes import Size
+from keel.objective.base import Batch, Sample, Scratch, Window
 from keel.objective.nsp import NSP
 from keel.objective.sop import SOP
 
@@ -27,7 +28,7 @@ def of_both(samples: list[Sample]) -> list[Sample]:
 @pytest.mark.parametrize("name", ["nsp", "sop"])
 @pytest.mark.parametrize("family", ["bert", "albert"])
 def test_both_terms_are_the_librarys(name: str, family: str) -> None:
-    """The library has no label for "no pair", so all documents have two texts here; its loss is the sum of two means."""
+    """The library's is the sum of two means. It has no label for "no pair", so all documents have two texts here."""
     loss, modules, batch = one(Case(name, family, lambda: of_both(documents())))
     model: Any = modules["model"]
     at = batch.tensors
@@ -169,5 +170,7 @@ def test_padding_changes_nothing(name: str) -> None:
 def test_one_document_has_no_elsewhere() -> None:
     with study_error("no other document", "sop"):
         NSP({}, VOCABULARY).example(stories(1)[0]._replace(elsewhere=None), np.random.default_rng(0))
+    with study_error("'roberta' cannot serve the loss 'nsp'", "bert, albert"):
+        NSP({}, VOCABULARY).parts("roberta", Size(width=8, layers=1, vocabulary=64, context=8, head_width=4), Scratch())
     with study_error("no option 'rat'", where=False):
         objective.load("sop", {"rat": 1})
