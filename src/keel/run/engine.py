@@ -32,6 +32,21 @@ def ranks() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
 
 
+def meet() -> None:
+    """Wait for all ranks."""
+    if ranks()[1] > 1:
+        dist.barrier()
+
+
+def any_rank(*flags: bool) -> tuple[bool, ...]:
+    """Each flag, true on all ranks where it is true on one."""
+    if ranks()[1] == 1:
+        return flags
+    found = torch.tensor(flags, dtype=torch.int32)
+    dist.all_reduce(found, dist.ReduceOp.MAX)
+    return tuple(map(bool, found.tolist()))
+
+
 def accumulate(
     objective: Objective, parts: Mapping[str, nn.Module], batches: Sequence[Batch], carry: Carry, seed: int, step: int,
     *, norms: bool = False,

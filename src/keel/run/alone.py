@@ -1,0 +1,107 @@
+"""One run of a plan by itself, on one process or on the ranks of torchrun: `python -m keel.run.alone STUDY RUN`.
+
+    torchrun --standalone --nproc-per-node 2 -m keel.run.alone my-study w16-L2-200k-trunk-1a2b3c4d
+
+The same numbers as `keel run` up to the order of a sum, and bitwise the same again on as many ranks. A branch needs its
+trunk first. SIGTERM saves and ends with 75; the same command goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from keel.errors import Preempted, StudyError
+from keel.run.worker import Flag
+
+DONE, WRONG, PREEMPTED = 0, 2, 75
+
+
+def main() -> None:
+    """Train, judge, write; the code as `keel run` ends with."""
+    import torch.distributed as dist
+
+    number = int(os.environ.get("WORLD_SIZE", "1"))
+    if number > 1:
+        dist.init_process_group("gloo")
+    code = _outcome(Path(sys.argv[1]), sys.argv[2])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if number > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+        # Tearing gloo down within the interpreter's end aborts now and then.
+        os._exit(code)
+    raise SystemExit(code)
+
+
+def _outcome(study: Path, run: str) -> int:
+    try:
+        result = carry_out(study, run)
+    except Preempted:
+        print("saved; the same command goes on", file=sys.stderr)
+        return PREEMPTED
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        return WRONG
+    if result is not None:
+        print(json.dumps(result))
+    return DONE
+
+
+def carry_out(study: Path, run: str) -> dict[str, Any] | None:
+    """Train one run of the plan up to its end; its result on rank 0 (None for a trunk, and on other ranks).
+
+    Raises:
+        StudyError: no such run in the plan; a branch whose trunk has not come to the branching step.
+    """
+    from keel.corpus.look import source_of
+    from keel.corpus.shards import open_shards, prepare
+    from keel.files import write_json
+    from keel.plan.spec import SCHEMA, from_json
+    from keel.plan.verb import read_plan
+    from keel.run import checkpoint, engine
+    from keel.run.finish import finish
+    from keel.run.train import Place, train
+    from keel.study import load
+
+    made = read_plan(study)
+    known = {item["id"]: item for item in made["experiments"]}
+    if run not in known:
+        raise StudyError(f"the plan has no run '{run}'", why=f"it has {', '.join(known)}", fix="name one of those",
+                         where=str(study / "plan.json"))  # fmt: skip
+    item = known[run]
+    spec, folder, rank = from_json(item["spec"], run), study / "runs" / run, engine.ranks()[0]
+    if not rank:
+        prepare(study, source_of(study, load(study)), made)
+        write_json(folder / "spec.json", SCHEMA, spec.json())
+    engine.meet()
+    shards = open_shards(prepare(study, source_of(study, load(study)), made))
+    parent = study / "runs" / item["trunk"] if item["trunk"] else None
+    if parent is not None and int(spec.start["step"]) not in checkpoint.steps(parent):
+        raise StudyError(
+            f"{run} has no step to branch from", why=f"{item['trunk']} has not kept step {spec.start['step']}",
+            fix=f"run {item['trunk']} first", where=str(parent),
+        )  # fmt: skip
+    keep = {
+        int(other["spec"]["start"]["step"]) for other in made["experiments"] if other["trunk"] == run
+    }  # fmt: skip
+    trained = train(
+        spec, Place(folder=folder, parent=parent), shards, spec.steps, keep, _say if not rank else _hush, Flag()
+    )
+    return finish(spec, folder, shards, trained) if not rank and not keep else None
+
+
+def _say(message: dict[str, Any]) -> None:
+    print(json.dumps(message), file=sys.stderr, flush=True)
+
+
+def _hush(message: dict[str, Any]) -> None:
+    """One rank speaks for all."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""One run on two ranks of torchrun: the numbers of one process, and bitwise the same after a polite stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers import FAKE_MACHINE
+from safetensors.numpy import load_file
+
+from keel.corpus.look import measure_corpus, source_of
+from keel.corpus.markov import chain, write
+from keel.files import sha256_file, write_json, write_text
+from keel.plan.verb import plan, read_plan
+from keel.study import load
+
+pytestmark = pytest.mark.proof
+
+STUDY = """[data]
+train = "text"
+[[use_case]]
+name = "fill in"
+task = "fill-mask"
+[set]
+tokenizer.vocabulary = 512
+model.layers = 1
+model.context = 64
+ladder.widths = [16, 24]
+ladder.tokens.16 = [20_480, 30_720]
+ladder.tokens.24 = [102_400]
+train.batch_tokens = 512
+train.warmup_tokens = 2560
+train.precision = "fp32"
+"""
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("planned")
+    write(folder / "text", chain(200, 8, seed=1), documents=40, words_each=700, seed=2)
+    write_text(folder / "study.toml", STUDY)
+    corpus, tokenizer_json = measure_corpus(source_of(folder, load(folder)), load(folder))
+    write_text(folder / "evidence" / "tokenizer.json", tokenizer_json)
+    write_json(folder / "evidence" / "corpus.json", "keel.corpus/1", corpus)
+    write_json(folder / "evidence" / "machine.json", "keel.machine/1", FAKE_MACHINE)
+    plan(folder, load(folder), "2026-01-01")
+    return folder
+
+
+def command(study: Path, run: str, ranks: int) -> list[str]:
+    torchrun = (
+        ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"] if ranks > 1 else ["-m"]
+    )
+    return [sys.executable, *torchrun, "keel.run.alone", str(study), run]
+
+
+def start(study: Path, run: str, ranks: int) -> subprocess.Popen[bytes]:
+    env = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "KEEL_SAVE_EVERY_S": "0.5"}
+    return subprocess.Popen(command(study, run, ranks), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def whole(study: Path, run: str, ranks: int) -> None:
+    process = start(study, run, ranks)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said.decode()[-2000:]
+
+
+def losses(study: Path, run: str) -> dict[int, float]:
+    lines = (study / "runs" / run / "metrics.jsonl").read_text().splitlines()[1:]
+    return {line["step"]: line["loss"] for line in map(json.loads, lines)}
+
+
+def last(study: Path, run: str) -> Path:
+    return sorted((study / "runs" / run / "checkpoints").glob("step-*"))[-1]
+
+
+def test_two_ranks_are_one_run_and_a_stopped_one_is_the_same(planned: Path, tmp_path: Path) -> None:
+    trunk = next(
+        item["id"] for item in read_plan(planned)["experiments"] if item["kind"] == "trunk" and item["held_out"]
+    )
+    one, two, cut = (Path(shutil.copytree(planned, tmp_path / name)) for name in ("one", "two", "cut"))
+    whole(one, trunk, 1)
+    whole(two, trunk, 2)
+    alone, together = losses(one, trunk), losses(two, trunk)
+    assert alone.keys() == together.keys()
+    assert together[min(alone)] == pytest.approx(alone[min(alone)], rel=1e-6)
+    assert together[max(alone)] == pytest.approx(alone[max(alone)], rel=2e-2)
+    process = start(cut, trunk, 2)
+    metrics = cut / "runs" / trunk / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and (not metrics.exists() or metrics.read_bytes().count(b"\n") < 20):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    stopped = int(last(cut, trunk).name[5:])
+    assert 0 < stopped < max(alone)
+    whole(cut, trunk, 2)
+    assert losses(cut, trunk) == together
+    for name in ("parts.safetensors", "optimiser.safetensors"):
+        assert sha256_file(last(cut, trunk) / name) == sha256_file(last(two, trunk) / name)
+    assert (
+        load_file(last(two, trunk) / "parts.safetensors").keys()
+        == load_file(last(one, trunk) / "parts.safetensors").keys()
+    )
+
+
+def test_a_branch_before_its_trunk_and_a_run_that_is_not_there(planned: Path) -> None:
+    branch = next(item["id"] for item in read_plan(planned)["experiments"] if item["kind"] == "branch")
+    for run, words in ((branch, "no step to branch from"), ("w16", "the plan has no run 'w16'")):
+        process = start(planned, run, 1)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 2
+        assert words in said.decode()
