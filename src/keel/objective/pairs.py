@@ -14,7 +14,20 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from keel.model.shapes import Size
-from keel.objective.base import Batch, Carry, Example, Features, Key, Part, Sample, Start, Stats, Sums, Window
+from keel.objective.base import (
+    Batch,
+    Carry,
+    Example,
+    Features,
+    Key,
+    Objective,
+    Part,
+    Sample,
+    Start,
+    Stats,
+    Sums,
+    Window,
+)
 from keel.objective.heads import check_head
 from keel.objective.mlm import MLM
 from keel.objective.sentences import segments
@@ -61,6 +74,8 @@ class Judged(PairMLM):
     A document of one sentence has no second text: it is masked all the same, and counts for L_mlm alone. `pair` names
     the second term. The head on pairs is the library's own: two(tanh(W h_1 + b)).
     """
+
+    rows = Objective.rows  # a label of a pair is no token
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """One model with a head on pairs beside the one on tokens.

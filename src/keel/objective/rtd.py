@@ -18,7 +18,20 @@ from keel.corpus.vocabulary import SPECIAL
 from keel.errors import Problem, StudyError, nearest
 from keel.model.shapes import SHAPES, Size
 from keel.model.sharing import disentangle, tie
-from keel.objective.base import Batch, Carry, Example, Features, Key, Part, Scratch, Start, Stats, Sums, stack
+from keel.objective.base import (
+    Batch,
+    Carry,
+    Example,
+    Features,
+    Key,
+    Objective,
+    Part,
+    Scratch,
+    Start,
+    Stats,
+    Sums,
+    stack,
+)
 from keel.objective.draws import categorical, uniforms
 from keel.objective.facts import FACTS, Facts
 from keel.objective.heads import check_head
@@ -63,6 +76,7 @@ class RTD(MLM):
     name: ClassVar[str] = "rtd"
     facts: ClassVar[Facts] = FACTS["rtd"]
     terms = ("mlm", "rtd")
+    rows = Objective.rows  # "model" tells tokens apart and predicts none
     defaults: ClassVar[Mapping[str, Any]] = {
         **DEFAULTS, "mask": 1.0, "random": 0.0, "weight": 50.0, "sharing": "tied", "generator_width": 0.25,
         "generator_depth": 1.0, "optimisers": 1, "enhanced": False,
