@@ -28,6 +28,9 @@ def flop_per_token(loss: str, options: Mapping[str, Any], family: str, size: Siz
     shapes = SHAPES[family]
     shape = shapes.shape(size)
     facts = facts_of(loss, options) if loss in FACTS else None
+    if facts is not None and facts.models is not None:
+        models = facts.models(options, family, size)
+        return sum(flop(shapes, shapes.shape(m.size), m.work, m.head) + m.more for m in models) / size.context
     if facts is None or facts.work is None:
         more = facts.beside(options, size.context) / size.context if facts and facts.beside else 0.0
         return shapes.flop_per_token(shape) + more

@@ -37,7 +37,7 @@ def categorical(model: Any, hidden_nd: Tensor, uniforms_n: Tensor) -> Tensor:
 
     The same law as the argmax of logits + Gumbel noise, which ELECTRA's code takes, for one draw a row in place of V.
     """
-    found = []
+    found, hidden_nd = [], hidden_nd.detach()
     for first in range(0, len(hidden_nd), HEAD_ROWS):
         rows = slice(first, first + HEAD_ROWS)
         through_nv = torch.softmax(model.logits(hidden_nd[rows]), -1).cumsum(-1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from keel.model.shapes import Size
 from keel.objective.work import Work
 
 # "replaced_bits_per_byte": a discriminator's bits, a byte of held-out text, on which of its tokens are other ones. The
@@ -34,6 +35,18 @@ class Cite(NamedTuple):
     source: str
 
 
+class Model(NamedTuple):
+    """A model that a loss trains: its head, its size, what one sample puts through it, and FLOP beyond training it."""
+
+    head: str
+    size: Size
+    work: Work
+    more: float = 0.0
+
+
+ModelsOf = Callable[[Mapping[str, Any], str, Size], tuple[Model, ...]]
+
+
 class Facts(NamedTuple):
     """A loss, as far as a plan must know it.
 
@@ -42,7 +55,8 @@ class Facts(NamedTuple):
     needs beside the tokenizer's; `reads` is what a sample is; `work(options, context)` is what one sample puts through
     the model, so that FLOP can be counted (None: nobody has counted it yet). `of(options)`: facts of a loss that holds
     others, as they follow from theirs; its entry says only what is true of all. `beside(options, context)` are FLOP of
-    one sample in models that are not trained: a teacher's forward pass.
+    one sample in models that are not trained: a teacher's forward pass. `models(options, family, size)`: all that are
+    trained, where that is not one model with a head on tokens.
     """
 
     needs: frozenset[str]
@@ -56,3 +70,4 @@ class Facts(NamedTuple):
     work: WorkOf | None = None
     of: Callable[[Mapping[str, Any]], Facts] | None = None
     beside: Callable[[Mapping[str, Any], int], float] | None = None
+    models: ModelsOf | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 from keel.objective.fact import Cite, Facts, Judge, Use, no_roles
 from keel.objective.facts_seq2seq import SEQ2SEQ, TWO_STACKS
+from keel.objective.trained import judged_pairs, line_work, rtd_models, rtd_v3_models
 from keel.objective.work import every_position, masked
 
 __all__ = ["FACTS", "Cite", "Facts", "Judge", "Use", "no_roles"]
@@ -119,6 +120,7 @@ FACTS: Mapping[str, Facts] = {
         families=("bert", "albert"),
         roles=pair_roles,
         reads="pairs",
+        models=judged_pairs,
     ),
     "sop": Facts(
         needs=frozenset({"text"}),
@@ -128,6 +130,7 @@ FACTS: Mapping[str, Facts] = {
         families=("albert", "bert"),
         roles=pair_roles,
         reads="pairs",
+        models=judged_pairs,
     ),
     "tlm": Facts(
         needs=frozenset({"parallel"}),
@@ -140,6 +143,7 @@ FACTS: Mapping[str, Facts] = {
         families=("xlm", "xlm-roberta", "bert"),
         roles=pair_roles,
         reads="parallel",
+        work=line_work,
     ),
     "rtd": Facts(
         needs=frozenset({"text"}),
@@ -148,6 +152,7 @@ FACTS: Mapping[str, Facts] = {
         judge="replaced_bits_per_byte",
         families=("electra",),
         roles=masked_roles,
+        models=rtd_models,
     ),
     "rtd-v3": Facts(
         needs=frozenset({"text"}),
@@ -156,6 +161,7 @@ FACTS: Mapping[str, Facts] = {
         judge="replaced_bits_per_byte",
         families=("deberta-v2",),
         roles=masked_roles,
+        models=rtd_v3_models,
     ),
     **SEQ2SEQ,
     **HOLDERS,

@@ -31,8 +31,7 @@ from keel.objective.base import (
 from keel.objective.heads import check_head
 from keel.objective.mlm import MLM
 from keel.objective.sentences import segments
-
-BORDERS = 3  # one start and two separators
+from keel.objective.trained import BORDERS
 
 
 class PairMLM(MLM):

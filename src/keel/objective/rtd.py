@@ -6,7 +6,6 @@ Legend: B samples, T positions, n chosen positions, m judged ones, d width.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,8 +15,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from keel.corpus.vocabulary import SPECIAL
 from keel.errors import Problem, StudyError, nearest
-from keel.model.shapes import SHAPES, Size
+from keel.model.shapes import Size
 from keel.model.sharing import disentangle, tie
+from keel.objective import trained
 from keel.objective.base import (
     Batch,
     Carry,
@@ -35,7 +35,8 @@ from keel.objective.base import (
 from keel.objective.draws import categorical, uniforms
 from keel.objective.facts import FACTS, Facts
 from keel.objective.heads import check_head
-from keel.objective.mlm import DEFAULTS, MLM
+from keel.objective.mlm import MLM
+from keel.objective.trained import generator_size
 
 
 def _apart(model: Any, generator: Any) -> None:
@@ -77,10 +78,7 @@ class RTD(MLM):
     facts: ClassVar[Facts] = FACTS["rtd"]
     terms = ("mlm", "rtd")
     rows = Objective.rows  # "model" tells tokens apart and predicts none
-    defaults: ClassVar[Mapping[str, Any]] = {
-        **DEFAULTS, "mask": 1.0, "random": 0.0, "weight": 50.0, "sharing": "tied", "generator_width": 0.25,
-        "generator_depth": 1.0, "optimisers": 1, "enhanced": False,
-    }  # fmt: skip
+    defaults: ClassVar[Mapping[str, Any]] = trained.RTD
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -102,26 +100,10 @@ class RTD(MLM):
         first = start if start.kind in ("scratch", "branch") else Scratch()
         return {
             "model": Part(family=family, size=size, start=start, head="replaced", optimiser=ours),
-            "generator": Part(family=family, size=self._small(family, size), start=first, head=head, optimiser=theirs),
+            "generator": Part(
+                family=family, size=generator_size(at, family, size), start=first, head=head, optimiser=theirs
+            ),
         }
-
-    def _small(self, family: str, size: Size) -> Size:
-        """The generator's size; where tables are shared, as wide a table."""
-        at, heads = self.options, size.width // size.head_width
-        width = size.head_width * max(1, round(at["generator_width"] * heads))
-        table = 0
-        if at["sharing"] != "none":
-            wanted = SHAPES[family].shape(size).table_width
-            table = 0 if wanted == width else wanted
-        small = replace(
-            size, width=width, layers=max(1, round(at["generator_depth"] * size.layers)), embedding_width=table,
-            feed_forward=round(size.feed_forward * width / size.width),
-        )  # fmt: skip
-        problems = SHAPES[family].problems(small)
-        if problems:
-            fix = "set generator_width to 1, or sharing to 'none'"
-            raise StudyError.all(Problem(f"the generator's {p.what}", p.why, fix, "options") for p in problems)
-        return small
 
     def join(self, parts: dict[str, nn.Module]) -> dict[str, nn.Module]:
         """Share the tables of tokens and positions as `sharing` says."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from keel.objective import trained
 from keel.objective.facts import FACTS, Facts
 from keel.objective.rtd import RTD
 
@@ -13,7 +14,7 @@ class RTDv3(RTD):
     """RTD with E_D = stopgrad(E_G) + delta (GDES): L_rtd never moves the generator's tables, delta begins at 0.
 
     The generator has half the layers, the same width and DeBERTa's mask decoder; each model has its own optimiser, so
-    that `weight` (10, the released code's default; the paper names none) only meets clipping and epsilon. Both move
+    that `weight` (10 is the released code's; the paper tells ELECTRA's 50) only meets clipping and epsilon. Both move
     after the same forward passes; the paper moves the generator first and shows the discriminator its new tables.
     Positions have no table in the library's DeBERTa-v2 (its input has none), so that tokens alone are shared; families
     that have one share it too.
@@ -23,7 +24,4 @@ class RTDv3(RTD):
 
     name: ClassVar[str] = "rtd-v3"
     facts: ClassVar[Facts] = FACTS["rtd-v3"]
-    defaults: ClassVar[Mapping[str, Any]] = {
-        **RTD.defaults, "weight": 10.0, "sharing": "gdes", "generator_width": 1.0, "generator_depth": 0.5,
-        "optimisers": 2, "enhanced": True,
-    }  # fmt: skip
+    defaults: ClassVar[Mapping[str, Any]] = trained.RTD_V3

@@ -13,7 +13,8 @@ from keel.errors import StudyError
 from keel.objective.base import Batch, Example, Rows, Sample, Window
 from keel.objective.facts import FACTS, Facts
 from keel.objective.mlm import DEFAULTS
-from keel.objective.pairs import BORDERS, PairMLM, padded
+from keel.objective.pairs import PairMLM, padded
+from keel.objective.trained import BORDERS
 
 
 class TLM(PairMLM):
