@@ -29,11 +29,15 @@ SHOWN = 5
 
 
 class Pair(NamedTuple):
-    """A line and its translation; `number` is that of the line or record, from 1."""
+    """A line and its translation; `number` is that of the line or record, from 1.
+
+    Pairs of one `key`, of one source where there is none, are all trained on or all held out.
+    """
 
     number: int
     source: str
     target: str
+    key: str = ""
 
 
 def from_files(source: Path, target: Path, encoding: str = "utf-8") -> Iterator[Pair]:
@@ -200,7 +204,7 @@ def _encode(
     batch: Sequence[Pair], tokenizer: Any, dtype: np.dtype[Any], heldout_share: float,
     files: Mapping[tuple[str, str], BinaryIO], ends: Mapping[tuple[str, str], array[int]],
 ) -> None:  # fmt: skip
-    parts = ["heldout" if place(key_hash(pair.source)) < heldout_share else "train" for pair in batch]
+    parts = ["heldout" if place(key_hash(pair.key or pair.source)) < heldout_share else "train" for pair in batch]
     for side in SIDES:
         encoded = tokenizer.encode_batch_fast([getattr(pair, side) for pair in batch], add_special_tokens=False)
         for part, item in zip(parts, encoded):

@@ -17,6 +17,7 @@ OBJECTIVES: Mapping[str, str] = {
     "bart": "keel.objective.bart:BART",
     "clm": "keel.objective.clm:CLM",
     "distil": "keel.objective.distil:Distil",
+    "instruct": "keel.objective.instruct:Instruct",
     "mbart": "keel.objective.mbart:MBART",
     "mixture": "keel.objective.mixture:Mixture",
     "mlm": "keel.objective.mlm:MLM",

@@ -16,8 +16,9 @@ from keel.objective.work import Work
 # tokens give way to draws from the training text's token counts, once and the same for every model.
 # "target_bits_per_byte": nats of the target tokens a byte of text, where an encoder reads part of it.
 Judge = Literal["bits_per_byte", "masked_bits_per_byte", "replaced_bits_per_byte", "target_bits_per_byte"]
-# "windows" of packed text, whole "documents" (long ones in pieces), "pairs" of texts, "parallel" lines.
-Reads = Literal["windows", "documents", "pairs", "parallel"]
+# "windows" of packed text, whole "documents" (long ones in pieces), "pairs" of texts, "parallel" lines, "instructions"
+# with their answers.
+Reads = Literal["windows", "documents", "pairs", "parallel", "instructions"]
 Use = str
 Roles = Callable[[Mapping[str, Any], int], tuple[str, ...]]
 WorkOf = Callable[[Mapping[str, Any], int], Work]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.objective.fact import Cite, Facts, Judge, Use, no_roles
+from keel.objective.facts_instruct import INSTRUCT
 from keel.objective.facts_seq2seq import SEQ2SEQ, TWO_STACKS
 from keel.objective.trained import judged_pairs, line_work, rtd_models, rtd_v3_models
 from keel.objective.work import every_position, masked
@@ -164,5 +165,6 @@ FACTS: Mapping[str, Facts] = {
         models=rtd_v3_models,
     ),
     **SEQ2SEQ,
+    **INSTRUCT,
     **HOLDERS,
 }

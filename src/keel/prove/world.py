@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from keel import objective
-from keel.corpus import markov, parallel, shards, split
+from keel.corpus import instructions, markov, parallel, shards, split
 from keel.corpus.readers import open_source
 from keel.corpus.tokenizer import train
 from keel.corpus.vocabulary import vocabulary_of
@@ -61,7 +62,7 @@ def documents(seed: int = 0) -> Iterator[str]:
 
 
 def make(folder: Path) -> Path:
-    """The same text twice, by the paths that every study takes: documents in a stream, and pairs of lines."""
+    """The same text by the paths that studies take: documents in a stream, pairs of lines, records in templates."""
     for number, text in enumerate(documents()):
         write_text(folder / "text" / f"{number:03d}.txt", text)
     source = open_source(folder, Study.model_validate({"data": {"train": "text"}}).data)
@@ -76,6 +77,11 @@ def make(folder: Path) -> Path:
         shards.write(folder / "stream", source, {"split": divided}, tokenizer_json, 2000, {})
     pairs = (parallel.Pair(number, *_sides(text)) for number, text in enumerate(texts, start=1))
     parallel.write(folder / "pairs", pairs, tokenizer_json, LANGUAGES, heldout_share=0.1)
+    records = (dict(zip(("given", "asked"), _sides(text))) for text in texts)
+    write_text(folder / "records.jsonl", "\n".join(map(json.dumps, records)))
+    told = [instructions.Template(prompt, "{asked}") for prompt in ("{given}", "of {given}:")]
+    task = instructions.Task(folder / "records.jsonl", told)
+    instructions.write(folder / "instructions", {"turn": task}, tokenizer_json, heldout_share=0.1)
     return folder
 
 
@@ -87,6 +93,8 @@ def _sides(text: str) -> tuple[str, str]:
 
 def corpus_of(reads: str, folder: Path) -> Any:
     """What a loss that reads so is given, each file held against its checksum."""
+    if reads == "instructions":
+        return instructions.open_instructions(folder / "instructions")
     return parallel.open_bitext(folder / "pairs") if reads == "parallel" else shards.open_shards(folder / "stream")
 
 

@@ -11,12 +11,15 @@ from typing import Protocol
 
 import numpy as np
 
+from keel.corpus.instructions import Instructions
 from keel.corpus.parallel import Bitext
 from keel.corpus.shards import Shards
 from keel.corpus.tokenizer import SEPARATOR_ID
 from keel.errors import StudyError
 from keel.objective.base import Objective, Sample
+from keel.run.tasks import Tasks
 
+Corpus = Shards | Bitext | Instructions
 SCAN_TOKENS = 1 << 24
 
 
@@ -148,20 +151,20 @@ class Parallel:
         return Sample(line, self.source[line], self.target[line], self.languages)
 
 
-def _windows(objective: Objective, corpus: Shards | Bitext, context: int) -> Samples:
+def _windows(objective: Objective, corpus: Corpus, context: int) -> Samples:
     window = objective.window(context)
     return Windows(_stream(corpus), window.length, window.stride)
 
 
-def _documents(objective: Objective, corpus: Shards | Bitext, context: int) -> Samples:
+def _documents(objective: Objective, corpus: Corpus, context: int) -> Samples:
     return Documents(_stream(corpus), objective.window(context).length)
 
 
-def _pairs(objective: Objective, corpus: Shards | Bitext, context: int) -> Samples:
+def _pairs(objective: Objective, corpus: Corpus, context: int) -> Samples:
     return Pairs(_stream(corpus), objective.window(context).length)
 
 
-def _parallel(objective: Objective, corpus: Shards | Bitext, context: int) -> Samples:
+def _parallel(objective: Objective, corpus: Corpus, context: int) -> Samples:
     if not isinstance(corpus, Bitext):
         raise StudyError("this loss reads pairs of lines", why="the corpus is one text", where="[data]",
                          fix="bring two files of lines that match, or choose a loss for plain text")  # fmt: skip
@@ -169,22 +172,31 @@ def _parallel(objective: Objective, corpus: Shards | Bitext, context: int) -> Sa
     return Parallel(corpus, objective.window(context).length, leave_out=leave_out)
 
 
-def _stream(corpus: Shards | Bitext) -> Shards:
+def _stream(corpus: Corpus) -> Shards:
     """One stream of text."""
-    if isinstance(corpus, Bitext):
-        raise StudyError("this loss reads one text", why="the corpus is pairs of lines", where="[data]",
-                         fix="choose the loss 'translation', or bring plain text")  # fmt: skip
+    if not isinstance(corpus, Shards):
+        raise StudyError("this loss reads one text", why="the corpus is pairs of texts", where="[data]",
+                         fix="choose the loss 'translation' or 'instruct', or bring plain text")  # fmt: skip
     return corpus
 
 
-READERS: Mapping[str, Callable[[Objective, Shards | Bitext, int], Samples]] = {
+def _instructions(objective: Objective, corpus: Corpus, context: int) -> Samples:
+    if not isinstance(corpus, Instructions):
+        raise StudyError("this loss reads prompts and answers", why="the corpus is plain text or pairs of lines",
+                         fix="write it with keel.corpus.instructions.write, or choose another loss",
+                         where="[data]")  # fmt: skip
+    return Tasks(corpus, objective, context)
+
+
+READERS: Mapping[str, Callable[[Objective, Corpus, int], Samples]] = {
     "windows": _windows,
     "documents": _documents,
     "pairs": _pairs,
     "parallel": _parallel,
+    "instructions": _instructions,
 }
 
 
-def samples_of(objective: Objective, corpus: Shards | Bitext, context: int) -> Samples:
+def samples_of(objective: Objective, corpus: Corpus, context: int) -> Samples:
     """What this objective reads at this context."""
     return READERS[objective.facts.reads](objective, corpus, context)
