@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 JUDGES: Mapping[str, str] = {
     "bits_per_byte": "keel.evaluate.exam:causal",
     "masked_bits_per_byte": "keel.evaluate.exam:masked",
+    "replaced_bits_per_byte": "keel.evaluate.exam:replaced",
+    "target_bits_per_byte": "keel.evaluate.exam:target",
 }
 
 

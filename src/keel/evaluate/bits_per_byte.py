@@ -21,7 +21,8 @@ SEPARATOR = 0
 class Judgement(NamedTuple):
     """bits_per_byte = sum of -log2 p over the text's tokens / its bytes; separators are context, not targets.
 
-    `standard_error` of it over windows, where the judge draws what it asks.
+    `standard_error` of it over windows, where the judge draws what it asks. `bar`: what token frequencies alone reach
+    on the same targets, in the same unit; None where nobody knows.
     """
 
     bits_per_byte: float
@@ -29,6 +30,7 @@ class Judgement(NamedTuple):
     tokens: int
     bytes: int
     standard_error: float | None = None
+    bar: float | None = None
 
 
 def judge(logits_of: Callable[[Tensor], Tensor], stream: np.ndarray, num_bytes: int, context: int) -> Judgement:

@@ -70,10 +70,11 @@ def _window(model: Trunk, vocabulary: Vocabulary, window: np.ndarray, number: in
     inputs_bt = tokens_bt.masked_fill(hidden_bt, vocabulary.id_of("mask"))
     start = torch.full((len(passes), 1), vocabulary.id_of("start"))
     states = model.plain(input_ids=torch.cat([start, inputs_bt], 1))[:, 1:]
-    return _nats(model, states[hidden_bt], tokens_bt[hidden_bt]), int(hidden_bt.sum())
+    return nats_of(model, states[hidden_bt], tokens_bt[hidden_bt]), int(hidden_bt.sum())
 
 
-def _nats(model: Trunk, states_nd: Tensor, targets_n: Tensor) -> float:
+def nats_of(model: Trunk, states_nd: Tensor, targets_n: Tensor) -> float:
+    """Sum of -ln p(target) over rows (n, d), the logits of one chunk at a time."""
     nats = 0.0
     for first in range(0, len(targets_n), HEAD_ROWS):
         rows = slice(first, first + HEAD_ROWS)

@@ -17,13 +17,14 @@ from keel import evaluate, model
 from keel.corpus.shards import Shards
 from keel.corpus.tokenizer import spelling, with_special
 from keel.corpus.vocabulary import Vocabulary
-from keel.evaluate.bits_per_byte import Judgement, unigram_bits_per_byte
+from keel.evaluate.bits_per_byte import Judgement
 from keel.evaluate.exam import Exam
 from keel.files import place_error, write_json, write_text
 from keel.model.shapes import FEATURES, Size, facts_of
 from keel.objective import held
 from keel.objective.cost import flop_per_token
 from keel.plan.spec import Spec
+from keel.run import heldout
 from keel.run.train import Trained
 
 SCHEMA = "keel.result/1"
@@ -37,9 +38,10 @@ def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[s
     if trained.failed:
         gate = {"name": "diverged", "why": trained.failed}
     else:
-        exam = Exam(trained.parts["model"], trained.objective.vocabulary, shards, shape.context)
+        questions = heldout.samples_of(trained.objective, shards, shape.context)
+        exam = Exam(trained.parts, trained.objective, shards, shape.context, questions)
         judgement = evaluate.judge(trained.objective.facts.judge)(exam)
-        gate = _stalled(judgement, shards)
+        gate = _stalled(judgement)
     is_branch = spec.start["kind"] == "branch"
     result = {
         "id": folder.name, "kind": "branch" if is_branch else "trunk", "family": spec.family,
@@ -58,12 +60,12 @@ def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[s
     return result
 
 
-def _stalled(judgement: Judgement, shards: Shards) -> dict[str, str] | None:
+def _stalled(judgement: Judgement) -> dict[str, str] | None:
     """The gate every rung must pass: better than token frequencies alone."""
-    bar = unigram_bits_per_byte(shards.token_counts(), shards.heldout, shards.heldout_bytes)
+    bar = judgement.bar
     if not math.isfinite(judgement.bits_per_byte):
         return {"name": "diverged", "why": "the held-out loss is not finite"}
-    if judgement.bits_per_byte >= bar:
+    if bar is not None and judgement.bits_per_byte >= bar:
         found = f"{judgement.bits_per_byte:.3f} bits per byte"
         return {"name": "stalled", "why": f"{found} is no better than token frequencies alone ({bar:.3f})"}
     return None
