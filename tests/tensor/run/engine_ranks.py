@@ -37,6 +37,34 @@ class Uneven(CLM):
         return {"clm": model.nll(hidden, batch.tensors["targets"][wanted])}, None, {}
 
 
+class Lopsided(CLM):
+    """A loss of two terms, each with weights and stats that only one half of the samples uses."""
+
+    terms = optional = ("first", "second", "third")
+
+    def collate(self, examples: Sequence[Example], ids: Sequence[int]) -> Batch:
+        made = super().collate(examples, ids)
+        counts = dict.fromkeys(self.terms, 0) | {self.half(ids): made.counts["clm"]}
+        return Batch(made.tensors, counts, made.ids)
+
+    def half(self, ids: Sequence[int]) -> str:
+        return "first" if max(ids) < 8 else "second"
+
+    def losses(self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key) -> tuple[Sums, None, Stats]:
+        name = self.half(batch.ids)
+        part: Any = parts[name]
+        total = part.nll(part(input_ids=batch.tensors["inputs"]), batch.tensors["targets"])
+        return {name: total}, None, {f"targets of the {name}": torch.full((2,), float(batch.counts[name]))}
+
+
+def halves() -> dict[str, nn.Module]:
+    """Three models, of which the third is never used."""
+    shape, precision = FAMILY.shape(SIZE), {"body": "fp32", "head": "fp32"}
+    return {
+        name: FAMILY.build(shape, precision, seed).double() for seed, name in enumerate(("first", "second", "third"))
+    }
+
+
 def model() -> dict[str, nn.Module]:
     return {"model": FAMILY.build(FAMILY.shape(SIZE), {"body": "fp32", "head": "fp32"}, seed=0).double()}
 
@@ -67,6 +95,14 @@ def main() -> None:
     parts, objective = model(), Uneven()
     terms, *_ = engine.accumulate(objective, parts, batches(objective, [4, 4], first=8 * rank), {}, seed=0, step=0)
     np.savez(folder / f"{rank}.npz", gradient=flat(parts).numpy(), mean=terms["clm"])
+    for norms in (False, True):
+        apart, loss = halves(), Lopsided()
+        made = engine.accumulate(loss, apart, batches(loss, [4, 4], first=8 * rank), {}, seed=0, step=0, norms=norms)
+        np.savez(
+            folder / f"lopsided-{norms}-{rank}.npz", gradient=flat(apart).numpy(), **made.terms,
+            **{f"norm of {name}": norm for name, norm in made.norms.items()},
+            **{name: value.numpy() for name, value in made.stats.items()},
+        )  # fmt: skip
     dist.barrier()
     # Leaving without goodbye: tearing gloo down may hang long after the work is done.
     os._exit(0)

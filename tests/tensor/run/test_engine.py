@@ -78,6 +78,23 @@ def test_two_ranks_have_the_gradient_of_one(tmp_path: Path) -> None:
         saved = np.load(tmp_path / f"{rank}.npz")
         np.testing.assert_allclose(saved["gradient"], whole.numpy(), rtol=0, atol=1e-9 * float(whole.abs().max()))
         assert float(saved["mean"]) == pytest.approx(terms["clm"], rel=1e-12)
+        for norms in (False, True):
+            _hold_halves(np.load(tmp_path / f"lopsided-{norms}-{rank}.npz"), norms)
+
+
+def _hold_halves(saved: Mapping[str, np.ndarray], norms: bool) -> None:
+    """Ranks whose samples use other terms, weights and stats end with one gradient, that of one process."""
+    parts, loss = engine_ranks.halves(), engine_ranks.Lopsided()
+    made = engine.accumulate(loss, parts, engine_ranks.batches(loss, [8, 8]), {}, seed=0, step=0, norms=norms)
+    whole = engine_ranks.flat(parts).numpy()
+    np.testing.assert_allclose(saved["gradient"], whole, rtol=0, atol=1e-9 * float(np.abs(whole).max()))
+    assert set(made.terms) == {"first", "second"}
+    assert "third" not in saved
+    for name, mean in made.terms.items():
+        assert float(saved[name]) == pytest.approx(mean, rel=1e-12)
+        assert saved[f"targets of the {name}"].tolist() == [96.0, 96.0]
+        assert not norms or float(saved[f"norm of {name}"]) == pytest.approx(made.norms[name], rel=1e-9)
+    assert all(weight.grad is None for weight in parts["third"].parameters())
 
 
 def test_a_weighted_term_scales_its_gradient_and_not_its_mean() -> None:
