@@ -1,0 +1,110 @@
+"""Small against big, decided on the user's own items: not worse by more than a margin, worse, or not known yet.
+
+No torch. Scores are those of two models on the same items; a paired difference d = small - big has their common
+difficulty taken out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from statistics import NormalDist
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keel.errors import Problem, StudyError
+from keel.evaluate.intervals import Interval, mean
+
+POWER = 0.8
+MOST = 10**9
+
+
+class Verdict(NamedTuple):
+    """`difference` = small - big, tails of 1 - level on either side; `more` items decide it, where any number does."""
+
+    answer: Literal["not worse", "worse", "unknown"]
+    difference: Interval
+    margin: float
+    level: float
+    items: int
+    more: int | None = None
+
+    def __str__(self) -> str:
+        gap = f"{self.difference.value:+.3f} ({self.difference.low:+.3f} to {self.difference.high:+.3f})"
+        found = f"difference {gap} on {self.items} items, one-sided level {self.level:g}"
+        if self.answer != "unknown":
+            more = "by more than" if self.answer == "worse" else "not worse by more than"
+            return f"the smaller is {'worse ' if self.answer == 'worse' else ''}{more} {self.margin:g}: {found}"
+        needed = f"about {self.more:,} more items would decide it" if self.more else "no number of items is known to"
+        return f"it cannot be said whether the smaller is worse by more than {self.margin:g}: {found}; {needed}"
+
+
+def noninferior(
+    small: Sequence[float] | NDArray[np.float64], big: Sequence[float] | NDArray[np.float64], margin: float,
+    level: float = 0.95, groups: Sequence[str] = (),
+) -> Verdict:  # fmt: skip
+    """Whether the smaller model is not worse than the bigger one by more than `margin`, in the unit of the scores.
+
+    "not worse" where the lower bound of mean(d) is above -margin, "worse" where the upper bound is below it; either is
+    wrong in a share 1 - level of cases at most. Else the number of items more that would decide it with probability .8
+    if the difference stayed as it is: n = ((z_level + z_.8) sd(d) / (margin + mean d))^2.
+
+    Raises:
+        StudyError: unequal numbers of scores, none, scores outside [0, 1], a margin or level that says nothing.
+
+    Example:
+        >>> noninferior([1, 1, 0, 1] * 100, [1, 1, 0, 1] * 100, .02).answer
+        'not worse'
+        >>> found = noninferior([1, 0, 1, 1] * 10, [1, 1, 1, 0] * 10, .02)
+        >>> found.answer, found.more
+        ('unknown', 7994)
+    """
+    left, right = np.asarray(small, np.float64), np.asarray(big, np.float64)
+    if problems := list(_problems(left, right, margin, level, groups)):
+        raise StudyError.all(problems)
+    gaps = left - right
+    found = mean(gaps, level=2 * level - 1, groups=groups, ends=(-1.0, 1.0))
+    if found.low > -margin:
+        return Verdict("not worse", found, margin, level, len(gaps))
+    if found.high < -margin:
+        return Verdict("worse", found, margin, level, len(gaps))
+    return Verdict("unknown", found, margin, level, len(gaps), _more(gaps, found, margin, level))
+
+
+def _more(gaps: NDArray[np.float64], found: Interval, margin: float, level: float) -> int | None:
+    """Items beside those there are; None where the difference is the margin itself."""
+    room = abs(margin + found.value)
+    if (gaps == gaps[0]).all():
+        # Nothing is known of the spread but its exact bound: q^n = 1 - level, (1 - q) (distance to the end) = room.
+        share = room / (1 + found.value if found.value > -margin else 1 - found.value)
+        needed = math.log(1 - level) / math.log1p(-share) if 0 < share < 1 else math.inf
+    else:
+        tails = NormalDist().inv_cdf(level) + NormalDist().inv_cdf(POWER)
+        half = (found.high - found.low) / 2 / NormalDist().inv_cdf(level)  # its standard error, groups and all
+        needed = len(gaps) * (tails * half / room) ** 2 if room else math.inf
+    return max(1, math.ceil(needed) - len(gaps)) if needed < MOST else None
+
+
+def _problems(
+    small: NDArray[np.float64], big: NDArray[np.float64], margin: float, level: float, groups: Sequence[str]
+) -> Iterator[Problem]:
+    if len(small) != len(big):
+        yield Problem("the models were scored on unequal numbers of items", f"{len(small)} and {len(big)}",
+                      "score both on the same test rows", "scores")  # fmt: skip
+    if not len(small) or not len(big):
+        yield Problem("there is no item to compare on", "one list of scores is empty", "score both models first",
+                      "scores")  # fmt: skip
+    for name, scores in (("small", small), ("big", big)):
+        if len(scores) and not ((scores >= 0) & (scores <= 1)).all():
+            yield Problem(f"a score of the {name} model is not within 0 and 1", "the margin is in their unit",
+                          "give a share for each item: right or wrong, ROUGE-L, reciprocal rank", "scores")  # fmt: skip
+    if groups and len(groups) != len(small):
+        yield Problem("not every item has a group", f"{len(groups)} groups for {len(small)} items",
+                      "name the group of each item, or none", "groups")  # fmt: skip
+    if not 0 < margin < 1:
+        yield Problem(f"the margin is {margin!r}", "it is how much worse is still as good, a share of the scale",
+                      "write .01 for one item in a hundred", "margin")  # fmt: skip
+    if not 0.5 < level < 1:
+        yield Problem(f"the level is {level!r}", "it is how sure to be, one-sided", "write .95", "level")
