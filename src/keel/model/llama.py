@@ -13,15 +13,21 @@ import torch
 from torch import Tensor
 
 from keel.errors import StudyError
-from keel.model.llama_fast import hidden_states
+from keel.model.llama_fast import hidden_states, quicken
 from keel.model.shapes import LlamaShapes, Precision, Shape
-from keel.model.trunk import PLAIN, Trunk
+from keel.model.trunk import PLAIN, Head, Trunk
 
 NO_IDS: Mapping[str, int | None] = {}
 
 
 class LlamaTrunk(Trunk):
     """(B, T) tokens -> (B, T, d) hidden states after the last norm, by keel's own forward pass where it can."""
+
+    ways = ("fast",)
+
+    def __init__(self, library: Any, head: Head, precision: Precision) -> None:
+        super().__init__(library, head, precision)
+        quicken(library.base_model)
 
     def _one(self, **inputs: Tensor) -> Tensor:
         plain = set(inputs) == {"input_ids"} and self.library.config._attn_implementation == "sdpa"

@@ -58,7 +58,12 @@ HEADS: Mapping[str, Head] = {
 
 
 class Trunk(nn.Module):
-    """Inputs under the library's own names -> hidden states (B, T, d); of an encoder-decoder, the decoder's."""
+    """Inputs under the library's own names -> hidden states (B, T, d); of an encoder-decoder, the decoder's.
+
+    `ways` are methods through which its layers are entered beside their `forward`.
+    """
+
+    ways: tuple[str, ...] = ()
 
     def __init__(self, library: Any, head: Head, precision: Precision) -> None:
         super().__init__()

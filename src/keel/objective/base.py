@@ -164,7 +164,8 @@ class Objective(ABC):
     `coupled`: terms that need the features of all samples of a step; `losses` then gives features, `batch_losses` the
     terms. `terms` are all names that counts can have, known before any batch: what a loss must say to be held by
     another. A whole step may be without those that are `optional`: they add nothing to it and are logged as absent.
-    `notes` say what a user should know of this loss on this data when a run begins.
+    `notes` say what a user should know of this loss on this data when a run begins. `same_passes`: every micro-batch
+    goes through the same parts in the same order, whatever its samples are, so that ranks may gather weights as they go.
     """
 
     facts: ClassVar[Facts]
@@ -172,6 +173,7 @@ class Objective(ABC):
     terms: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    same_passes: bool = True
     variants: int = 0  # k > 0: a sample is drawn in k ways in turn, one an epoch (static masks); 0: anew every epoch
 
     def __init__(self, options: Mapping[str, Any] | None = None, vocabulary: Vocabulary | None = None) -> None:

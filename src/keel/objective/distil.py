@@ -78,7 +78,7 @@ class Distil(Objective):
         self.terms = (*self.of.terms, *(DISTIL + TERM + term for term in self.of.terms))
         self.terms += tuple(COSINE + TERM + term for term in self.of.terms if at["cosine"])
         self.optional = tuple(term for term in self.terms if self._held(term) in self.of.optional)
-        self.variants = self.of.variants
+        self.variants, self.same_passes = self.of.variants, self.of.same_passes
         self._unknown = NONE
         self._ids = self._read_map(at["map"]) if at["map"] else None
 

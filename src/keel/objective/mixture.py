@@ -67,7 +67,7 @@ class Mixture(Objective):
             raise StudyError.all(problems)
         self.variants = turns.pop()
         self.terms = tuple(name + TERM + term for name, loss in self.of.items() for term in loss.terms)
-        self.optional = self.terms
+        self.optional, self.same_passes = self.terms, False
         self._following: Objective | None = None
 
     def window(self, context: int) -> Window:

@@ -1,13 +1,15 @@
 """One run of a plan by itself, on one process or on the ranks of torchrun: `python -m keel.run.alone STUDY RUN`.
 
-    torchrun --standalone --nproc-per-node 2 -m keel.run.alone my-study w16-L2-200k-trunk-1a2b3c4d
+    torchrun --standalone --nproc-per-node 2 -m keel.run.alone my-study w16-L2-200k-trunk-1a2b3c4d --sharded
 
-The same numbers as `keel run` up to the order of a sum, and bitwise the same again on as many ranks. A branch needs its
-trunk first. SIGTERM saves and ends with 75; the same command goes on.
+The same numbers as `keel run` up to the order of a sum, and bitwise the same again on as many ranks. `--sharded`: each
+rank keeps a share of weights, gradients and moments; without it, all of them. A branch needs its trunk first. SIGTERM
+saves and ends with 75; the same command goes on, on any number of ranks, sharded or not.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -24,23 +26,34 @@ def main() -> None:
     """Train, judge, write; the code as `keel run` ends with."""
     import torch.distributed as dist
 
+    asked = _asked()
     number = int(os.environ.get("WORLD_SIZE", "1"))
     if number > 1:
         dist.init_process_group("gloo")
-    code = _outcome(Path(sys.argv[1]), sys.argv[2])
+    code = _outcome(asked.study, asked.run, asked.sharded)
     sys.stdout.flush()
     sys.stderr.flush()
     if number > 1:
-        dist.barrier()
-        dist.destroy_process_group()
+        if code != WRONG:  # what is wrong on one rank alone must not wait for the others
+            dist.barrier()
+            dist.destroy_process_group()
         # Tearing gloo down within the interpreter's end aborts now and then.
         os._exit(code)
     raise SystemExit(code)
 
 
-def _outcome(study: Path, run: str) -> int:
+def _asked() -> argparse.Namespace:
+    """The command line; one that is wrong is told how it should be and ends with 2."""
+    parser = argparse.ArgumentParser(prog="python -m keel.run.alone", description="One run of a plan by itself.")
+    parser.add_argument("study", type=Path, help="the study's folder, planned")
+    parser.add_argument("run", help="the run's id in plan.json")
+    parser.add_argument("--sharded", action="store_true", help="split weights, gradients and moments over the ranks")
+    return parser.parse_args()
+
+
+def _outcome(study: Path, run: str, sharded: bool) -> int:
     try:
-        result = carry_out(study, run)
+        result = carry_out(study, run, sharded)
     except Preempted:
         print("saved; the same command goes on", file=sys.stderr)
         return PREEMPTED
@@ -52,11 +65,12 @@ def _outcome(study: Path, run: str) -> int:
     return DONE
 
 
-def carry_out(study: Path, run: str) -> dict[str, Any] | None:
+def carry_out(study: Path, run: str, sharded: bool = False) -> dict[str, Any] | None:
     """Train one run of the plan up to its end; its result on rank 0 (None for a trunk, and on other ranks).
 
     Raises:
-        StudyError: no such run in the plan; a branch whose trunk has not come to the branching step.
+        StudyError: no such run in the plan; a branch whose trunk has not come to the branching step; `sharded` where
+            the loss or the number of processes does not allow it.
     """
     from keel.corpus.look import source_of
     from keel.corpus.shards import open_shards, prepare
@@ -89,9 +103,8 @@ def carry_out(study: Path, run: str) -> dict[str, Any] | None:
     keep = {
         int(other["spec"]["start"]["step"]) for other in made["experiments"] if other["trunk"] == run
     }  # fmt: skip
-    trained = train(
-        spec, Place(folder=folder, parent=parent), shards, spec.steps, keep, _say if not rank else _hush, Flag()
-    )
+    place = Place(folder=folder, parent=parent, sharded=sharded)
+    trained = train(spec, place, shards, spec.steps, keep, _say if not rank else _hush, Flag())
     return finish(spec, folder, shards, trained) if not rank and not keep else None
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from keel.errors import StudyError
 from keel.files import place_error, read_json, sha256_file, write_bytes, write_json
+from keel.run.parallel import share
 
 SCHEMA = "keel.checkpoint/2"
 FILES = ("parts.safetensors", "optimiser.safetensors", "carry.safetensors")
@@ -46,7 +47,7 @@ def part_state(parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
 def load_parts(parts: Mapping[str, nn.Module], saved: Mapping[str, Tensor]) -> None:
     """Copy weights back in place."""
     for name, weight in part_state(parts).items():
-        weight.data.copy_(saved[name])
+        weight.data.copy_(share(saved[name], weight))
 
 
 def write(run_folder: Path, state: State, spec_sha256: str) -> None:

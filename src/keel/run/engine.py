@@ -17,14 +17,18 @@ from torch import Tensor, nn
 
 from keel.errors import Problem, StudyError
 from keel.objective.base import Batch, Carry, Features, Key, Objective, Stats, Sums
+from keel.run import parallel
 
 
 class Step(NamedTuple):
-    """Each term's unweighted mean, sums worth logging, and (where asked for) the norm of each term's own gradient."""
+    """Each term's unweighted mean, sums worth logging, and (where asked for) the norm of each term's own gradient.
+
+    A norm is None where it is not measured: sharded parts are reduced as one backward pass goes, all terms together.
+    """
 
     terms: dict[str, float]
     stats: Stats
-    norms: dict[str, float]
+    norms: dict[str, float | None]
 
 
 def ranks() -> tuple[int, int]:
@@ -66,19 +70,28 @@ def accumulate(
     keys = [Key(seed, step, batch.ids) for batch in batches]
     sums: dict[str, float] = dict.fromkeys(counts, 0.0)
     stats: Stats = {}
-    grads = _Gradients(parts, weights, counts, apart=norms)
+    sharded = isinstance(parts, parallel.Sharded)
+    grads = _Gradients(parts, weights, counts, apart=norms and not sharded)
     pulls: Sequence[Features | None] = [None] * len(batches)
     if objective.coupled:
         pulls = _couple(objective, parts, batches, carry, keys, grads, sums)
     for batch, key, pull in zip(batches, keys, pulls):
-        terms, features, seen = objective.losses(parts, batch, carry, key)
+        terms, features, seen = _losses(objective, parts, batch, carry, key)
         grads.add(terms, None if pull is None or features is None else (features, pull))
         for name, term in terms.items():
             sums[name] += float(term.detach())
         stats = {name: stats[name] + value if name in stats else value for name, value in seen.items()}
-    found = grads.finish()
+    found: dict[str, float | None] = {**grads.finish()}
+    if norms and sharded:
+        found = dict.fromkeys(name for name in sorted(counts) if counts[name])
     means = {name: total / counts[name] for name, total in _all_sums(sums).items() if counts[name]}
     return Step(means, _all_stats(stats, bool(objective.optional)), found)
+
+
+def _losses(
+    objective: Objective, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key
+) -> tuple[Sums, Features | None, Stats]:
+    return parallel.inside(parts, lambda: objective.losses(parts, batch, carry, key))
 
 
 class _Gradients:
@@ -88,7 +101,9 @@ class _Gradients:
         self, parts: Mapping[str, nn.Module], weights: Mapping[str, float], counts: Mapping[str, int], apart: bool
     ) -> None:
         moving = (weight for part in parts.values() for weight in part.parameters() if weight.requires_grad)
-        self.params = list(dict.fromkeys(moving))  # a weight that parts share has one gradient
+        # A weight that parts share has one gradient. What is sharded is reduced by its own backward pass.
+        self.sharded = isinstance(parts, parallel.Sharded)
+        self.params = [] if self.sharded else list(dict.fromkeys(moving))
         self.weights, self.counts = weights, counts
         self.apart: dict[str, list[Tensor | None]] | None = {} if apart else None
 
@@ -100,6 +115,9 @@ class _Gradients:
             features, pull = pulled
             loss[COUPLED] = torch.stack([(features[name] * pull[name]).sum() for name in features]).sum()
         if not any(value.requires_grad for value in loss.values()):
+            if self.sharded:
+                raise StudyError("a micro-batch has no gradient", why="sharded ranks go back together, and the others "
+                                 "would wait for this one", fix="leave --sharded out")  # fmt: skip
             return
         if self.apart is None:
             total = torch.stack([self._weight(name) * value for name, value in loss.items()]).sum()
@@ -112,14 +130,12 @@ class _Gradients:
     def couple(self, terms: Sums, everyone: Features) -> Features:
         """Gradient of the coupled terms by all features; what they have by weights (a temperature) is added here."""
         loss = torch.stack([self._weight(name) / self.counts[name] * term for name, term in terms.items()]).sum()
-        found = torch.autograd.grad(loss, [*everyone.values(), *self.params], allow_unused=True)
-        by_weights = found[len(everyone) :]
-        if self.apart is not None:
-            self._add(COUPLED, by_weights)
+        if self.apart is None:
+            loss.backward()  # type: ignore[no-untyped-call]
+            found: Sequence[Tensor | None] = [of.grad for of in everyone.values()]
         else:
-            for weight, grad in zip(self.params, by_weights):
-                if grad is not None:
-                    weight.grad = grad if weight.grad is None else weight.grad + grad
+            found = torch.autograd.grad(loss, [*everyone.values(), *self.params], allow_unused=True)
+            self._add(COUPLED, found[len(everyone) :])
         return {
             name: torch.zeros_like(of) if grad is None else grad for (name, of), grad in zip(everyone.items(), found)
         }
@@ -161,7 +177,7 @@ def _couple(
 ) -> Sequence[Features | None]:  # fmt: skip
     """The gradient of the coupled terms by each micro-batch's features; their sums are added to `sums`."""
     with torch.no_grad():
-        given = [objective.losses(parts, batch, carry, key)[1] for batch, key in zip(batches, keys)]
+        given = [_losses(objective, parts, batch, carry, key)[1] for batch, key in zip(batches, keys)]
     assert all(given), "a coupled objective gave no features"
     local = [features for features in given if features is not None]
     rank, number = ranks()
@@ -176,7 +192,7 @@ def _couple(
         else:
             gathered = [whole]
         everyone[name] = torch.cat(gathered).requires_grad_()
-    terms = objective.batch_losses(parts, everyone, mine)
+    terms = parallel.inside(parts, lambda: objective.batch_losses(parts, everyone, mine))
     by_feature = grads.couple(terms, everyone)
     for name, term in terms.items():
         sums[name] += float(term.detach())

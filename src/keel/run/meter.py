@@ -27,12 +27,12 @@ class Meter:
 
     def line(
         self, step: int, tokens: int, loss: float, lr: float, grad_norm: float, terms: Mapping[str, float | None],
-        norms: Mapping[str, float],
+        norms: Mapping[str, float | None],
     ) -> dict[str, Any]:  # fmt: skip
         """Write one line; rates are over the time since the line before. A loss of many terms shows each of them.
 
         `loss` is the weighted sum, a mean over the interval; terms (unweighted) and their norms are the last step's:
-        null for a term that was absent from it.
+        null for a term that was absent from it, and for a norm that was not measured (sharded ranks).
         """
         now = time.monotonic()
         rate = (tokens - self.last_tokens) / (now - self.last_s) if self.last_tokens is not None else None

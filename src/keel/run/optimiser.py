@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from keel.objective.base import Part
 from keel.plan.spec import Spec
+from keel.run.parallel import share, whole
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 Optimisers = Mapping[str, torch.optim.AdamW]
@@ -58,7 +59,7 @@ def step(optimisers: Optimisers, multiplier: float, clip_norm: float) -> dict[st
     norms = {}
     for name, optimiser in optimisers.items():
         set_rate(optimiser, multiplier)
-        norms[name] = float(torch.nn.utils.clip_grad_norm_(weights(optimiser), clip_norm))
+        norms[name] = float(whole(torch.nn.utils.clip_grad_norm_(weights(optimiser), clip_norm)))
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
     return norms
@@ -86,4 +87,6 @@ def load_state(optimisers: Optimisers, saved: Mapping[str, Tensor]) -> None:
             found = {m: saved[f"{name}.{place}.{m}"] for m in MOMENTS if f"{name}.{place}.{m}" in saved}
             if found:
                 # A fresh aligned tensor, so that a resumed step takes the same kernels as an uninterrupted one.
-                optimiser.state[weight] = {key: value.clone() for key, value in found.items()}
+                optimiser.state[weight] = {
+                    key: value.clone() if key == "step" else share(value, weight) for key, value in found.items()
+                }

@@ -19,7 +19,7 @@ from keel.model.shapes import Size
 from keel.objective.base import Objective
 from keel.objective.cost import flop_per_token
 from keel.plan.spec import Spec
-from keel.run import checkpoint, engine, optimiser, parts
+from keel.run import checkpoint, engine, optimiser, parallel, parts
 from keel.run.batches import Batches
 from keel.run.began import Began
 from keel.run.meter import Meter
@@ -36,13 +36,17 @@ ShouldStop = Callable[[], bool]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where and how a run is executed: nothing here may change a number."""
+    """Where and how a run is executed: nothing here may change a number.
+
+    `sharded`: ranks share weights, gradients and moments out among them, and each keeps its part (run/parallel.py).
+    """
 
     folder: Path
     parent: Path | None = None
     micro_samples: int | None = None
     peak_flop_per_s: float = 0.0
     forecast_sha256: str | None = None
+    sharded: bool = False
 
 
 @dataclass
@@ -61,7 +65,7 @@ class Stepped(NamedTuple):
 
     loss: float
     terms: dict[str, float]
-    norms: dict[str, float]
+    norms: dict[str, float | None]
     grad_norm: float
 
 
@@ -75,16 +79,23 @@ class Loop:
         self.family = model.load(spec.family)
         self.shape = self.family.shape(Size(**spec.size))
         self.plan = self.objective.parts(spec.family, Size(**spec.size), parts.start_of(spec))
-        tokenizer_json = shards.tokenizer_path.read_text(encoding="utf-8")
-        built = parts.begin(self.plan, spec, vocabulary, place.folder.parent, tokenizer_json)
-        self.parts, self.began = self.objective.join(built.modules), built.began
-        self.optimisers = optimiser.build(self.parts, self.plan, spec)
+        self._tokenizer_json = shards.tokenizer_path.read_text(encoding="utf-8")
+        self.parts, self.began = self._built()
         self.carry = self.objective.init_carry(self.parts)
+        if place.sharded:
+            self.parts = parallel.shard(self.parts, self.objective)
+        self.optimisers = optimiser.build(self.parts, self.plan, spec)
         samples = samples_of(self.objective, shards, self.shape.context)
         self.batches = Batches(samples, spec.batch_tokens // self.shape.context, spec.seed)
         self.step = 0
         self._restore()
         parts.hold(self.parts, self.plan, self.step)
+
+    def _built(self) -> tuple[dict[str, nn.Module], dict[str, Began]]:
+        """The parts with their first weights, joined; and where these came from."""
+        runs, vocabulary = self.place.folder.parent, self.objective.vocabulary
+        built = parts.begin(self.plan, self.spec, vocabulary, runs, self._tokenizer_json)
+        return self.objective.join(built.modules), built.began
 
     def _restore(self) -> None:
         """Go on from this run's newest checkpoint, else from the trunk's at the branching step, else from scratch."""
@@ -102,15 +113,28 @@ class Loop:
         self.carry, self.step = dict(state.carry), state.step
 
     def save(self) -> None:
-        """Write a checkpoint of now; ranks hold the same state, so the first writes it and the others wait."""
-        if engine.ranks()[0]:
-            engine.meet()
-            return
-        state = checkpoint.State(
-            self.step, checkpoint.part_state(self.parts), optimiser.state(self.optimisers), self.carry
-        )  # fmt: skip
-        checkpoint.write(self.place.folder, state, self.spec.digest())
+        """Write a checkpoint of now, the same however it is executed: the first rank does, the others wait."""
+        first = not engine.ranks()[0]
+        weights = parallel.gathered(checkpoint.part_state(self.parts), keep=first)
+        moments = parallel.gathered(optimiser.state(self.optimisers), keep=first)
+        if first:
+            checkpoint.write(
+                self.place.folder, checkpoint.State(self.step, weights, moments, self.carry), self.spec.digest()
+            )  # fmt: skip
         engine.meet()
+
+    def whole(self) -> Mapping[str, nn.Module]:
+        """The parts as one process has them, to be judged and exported; of sharded ones, on the first rank alone."""
+        if not isinstance(self.parts, parallel.Sharded):
+            return self.parts
+        first = not engine.ranks()[0]
+        weights = parallel.gathered(checkpoint.part_state(self.parts), keep=first)
+        if not first:
+            return self.parts
+        modules, _ = self._built()
+        checkpoint.load_parts(modules, weights)
+        parts.hold(modules, self.plan, self.step)
+        return modules
 
     def one_step(self, norms: bool = False) -> Stepped:
         """One optimiser step; with `norms` each term's gradient is known apart."""
@@ -151,7 +175,7 @@ def train(
         failed = _steps(loop, meter, until, keep, report, should_stop)
     finally:
         meter.close()
-    return Trained(loop.parts, loop.objective, loop.step, failed, loop.began)
+    return Trained(loop.whole(), loop.objective, loop.step, failed, loop.began)
 
 
 def _steps(loop: Loop, meter: Meter, until: int, keep: set[int], report: Report, should_stop: ShouldStop) -> str | None:
