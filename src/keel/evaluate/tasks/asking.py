@@ -112,7 +112,7 @@ def room(subject: Subject, way: str, answer: int) -> int:
     return left
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def nats(subject: Subject, asked: Sequence[Asked]) -> NDArray[np.float64]:
     """Sum of -ln p over the answer of each question, shape (B,), by the library's own logits.
 
@@ -144,7 +144,7 @@ def _logits(subject: Subject, asked: Sequence[Asked]) -> torch.Tensor:
     return found
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def write(subject: Subject, asked: Sequence[Asked], most: int) -> list[str]:
     """What the model writes for each question, greedily: at most `most` tokens, up to its end token.
 

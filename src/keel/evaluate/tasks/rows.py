@@ -78,10 +78,11 @@ def _problem(record: formats.Record, name: str, path: Path) -> Problem:
     return Problem(f"a row has no '{name}'", why, fix, f"{path}:{record.number}")
 
 
-def split(rows: Sequence[Row], share: float = SHARE) -> Split:
+def split(rows: Sequence[Row], share: float = SHARE, salt: str = "") -> Split:
     """Rows whose group (else text, case and spaces apart) hashes below `share` are to be judged by.
 
-    So no order, no other row and no seed moves a row, and equal texts stay on one side.
+    So no order, no other row and no seed moves a row, and equal texts stay on one side. Rows that are left of one split
+    need another `salt` to be split again.
 
     Raises:
         StudyError: a side is left empty.
@@ -91,7 +92,8 @@ def split(rows: Sequence[Row], share: float = SHARE) -> Split:
         >>> len(made.train) + len(made.test), 10 < len(made.test) < 30
         (100, True)
     """
-    held = [place(key_hash(row.group or " ".join(row.text.casefold().split()))) < share for row in rows]
+    keys = [row.group or " ".join(row.text.casefold().split()) for row in rows]
+    held = [place(key_hash(salt + key)) < share for key in keys]
     found = Split([row for row, test in zip(rows, held) if not test], [row for row, test in zip(rows, held) if test])
     if not found.train or not found.test:
         what = "no row is left to learn from" if not found.train else "no row is left to be judged by"

@@ -49,7 +49,10 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """`kind` is encoder, decoder or encoder-decoder; `context` the positions that it sees; `name` for people."""
+    """`kind` is encoder, decoder or encoder-decoder; `context` the positions that it sees; `name` for people.
+
+    `family` as keel calls its architecture.
+    """
 
     library: Any
     tokenizer: Tokenizer
@@ -57,6 +60,7 @@ class Subject:
     kind: str
     context: int
     name: str = ""
+    family: str = ""
 
     def tokens(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text, whole and without special tokens."""
@@ -75,6 +79,17 @@ class Subject:
         return Frame(*(() if side is None else (side,) for side in sides))
 
     @property
+    def room(self) -> int:
+        """Tokens of a text that fit into its frame."""
+        left = self.context - sum(map(len, self.frame))
+        assert left > 0, "the frame of a text takes the whole context"
+        return left
+
+    def framed(self, ids: Ids) -> Ids:
+        """A text in its frame."""
+        return np.concatenate([self.frame.before, ids, self.frame.after]).astype(np.int64)
+
+    @property
     def pad(self) -> int:
         """An id for positions that nothing sees."""
         return self.vocabulary.special.get("pad", 0)
@@ -84,18 +99,15 @@ class Subject:
         """What reads a text: the model below its head; of an encoder-decoder, the encoder."""
         return self.library.get_encoder() if self.kind == "encoder-decoder" else self.library.base_model
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def states(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Mean of the last hidden states of each text, shape (n, d).
 
         A text longer than the context is read in pieces, each in a frame of its own; the mean is over all positions.
         """
-        before, after = self.frame
-        room = self.context - len(before) - len(after)
-        assert room > 0, "the frame of a text takes the whole context"
         pieces = [
-            (place, np.concatenate([before, ids[first : first + room], after]).astype(np.int64))
-            for place, ids in enumerate(self.tokens(texts)) for first in range(0, max(1, len(ids)), room)
+            (place, self.framed(ids[first : first + self.room]))
+            for place, ids in enumerate(self.tokens(texts)) for first in range(0, max(1, len(ids)), self.room)
         ]  # fmt: skip
         sums, sizes = None, np.zeros(len(texts))
         for batch in batches(pieces, [len(ids) for _, ids in pieces]):
@@ -165,13 +177,13 @@ def opened(path: Path, context: int | None = None) -> Subject:
     if found is None:
         raise StudyError("how much text the model sees is not known", why="its config names no context",
                          fix="say the context yourself", where=release.where)  # fmt: skip
-    return Subject(library, _whole(text), known, kind, found, release.where)
+    return Subject(library, _whole(text), known, kind, found, release.where, release.family)
 
 
 def trained(trunk: Trunk, family: str, tokenizer_json: str, vocabulary: Vocabulary, context: int) -> Subject:
     """The model of a run in memory; `vocabulary` is the run's, with the tokens that its loss added."""
     text = with_special(tokenizer_json, vocabulary.special)
-    return Subject(trunk.library, _whole(text), vocabulary, FEATURES[family].kind, context, family)
+    return Subject(trunk.library, _whole(text), vocabulary, FEATURES[family].kind, context, family, family)
 
 
 def _whole(tokenizer_json: str) -> Tokenizer:
