@@ -19,6 +19,7 @@ from keel.corpus.look import measure_corpus, source_of
 from keel.corpus.markov import chain, write
 from keel.files import sha256_file, write_json, write_text
 from keel.plan.verb import plan, read_plan
+from keel.run import alone
 from keel.study import load
 
 pytestmark = pytest.mark.proof
@@ -54,20 +55,20 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(study: Path, run: str, ranks: int) -> list[str]:
+def command(study: Path, run: str, ranks: int, *more: str) -> list[str]:
     torchrun = (
         ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"] if ranks > 1 else ["-m"]
     )
-    return [sys.executable, *torchrun, "keel.run.alone", str(study), run]
+    return [sys.executable, *torchrun, "keel.run.alone", str(study), run, *more]
 
 
-def start(study: Path, run: str, ranks: int) -> subprocess.Popen[bytes]:
+def start(study: Path, run: str, ranks: int, *more: str) -> subprocess.Popen[bytes]:
     env = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "KEEL_SAVE_EVERY_S": "0.5"}
-    return subprocess.Popen(command(study, run, ranks), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(command(study, run, ranks, *more), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def whole(study: Path, run: str, ranks: int) -> None:
-    process = start(study, run, ranks)
+def whole(study: Path, run: str, ranks: int, *more: str) -> None:
+    process = start(study, run, ranks, *more)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said.decode()[-2000:]
 
@@ -88,10 +89,10 @@ def test_two_ranks_are_one_run_and_a_stopped_one_is_the_same(planned: Path, tmp_
     one, two, cut = (Path(shutil.copytree(planned, tmp_path / name)) for name in ("one", "two", "cut"))
     whole(one, trunk, 1)
     whole(two, trunk, 2)
-    alone, together = losses(one, trunk), losses(two, trunk)
-    assert alone.keys() == together.keys()
-    assert together[min(alone)] == pytest.approx(alone[min(alone)], rel=1e-6)
-    assert together[max(alone)] == pytest.approx(alone[max(alone)], rel=2e-2)
+    single, together = losses(one, trunk), losses(two, trunk)
+    assert single.keys() == together.keys()
+    assert together[min(single)] == pytest.approx(single[min(single)], rel=1e-6)
+    assert together[max(single)] == pytest.approx(single[max(single)], rel=2e-2)
     process = start(cut, trunk, 2)
     metrics = cut / "runs" / trunk / "metrics.jsonl"
     deadline = time.monotonic() + 60
@@ -101,7 +102,7 @@ def test_two_ranks_are_one_run_and_a_stopped_one_is_the_same(planned: Path, tmp_
     process.communicate(timeout=60)
     assert process.returncode != 0
     stopped = int(last(cut, trunk).name[5:])
-    assert 0 < stopped < max(alone)
+    assert 0 < stopped < max(single)
     whole(cut, trunk, 2)
     assert losses(cut, trunk) == together
     for name in ("parts.safetensors", "optimiser.safetensors"):
@@ -119,3 +120,23 @@ def test_a_branch_before_its_trunk_and_a_run_that_is_not_there(planned: Path) ->
         _, said = process.communicate(timeout=60)
         assert process.returncode == 2
         assert words in said.decode()
+
+
+def test_a_sharded_trunk_ends_where_its_plan_says(planned: Path, tmp_path: Path) -> None:
+    """What it computes on the way is held against one process in test_sharded.py."""
+    study = Path(shutil.copytree(planned, tmp_path / "study"))
+    trunk = next(item for item in read_plan(study)["experiments"] if item["kind"] == "trunk")
+    whole(study, trunk["id"], 2, "--sharded")
+    steps = trunk["spec"]["steps"]
+    assert max(losses(study, trunk["id"])) == steps == int(last(study, trunk["id"]).name[5:])
+
+
+@pytest.mark.parametrize("more", [("--shared",), (), ("run", "another")])
+def test_a_wrong_command_line_is_told(
+    more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["alone", "study", *more])
+    with pytest.raises(SystemExit) as ended:
+        alone._asked()
+    assert ended.value.code == 2
+    assert "usage: python -m keel.run.alone [-h] [--sharded] study run" in capsys.readouterr().err

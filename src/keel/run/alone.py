@@ -44,7 +44,9 @@ def main() -> None:
 
 def _asked() -> argparse.Namespace:
     """The command line; one that is wrong is told how it should be and ends with 2."""
-    parser = argparse.ArgumentParser(prog="python -m keel.run.alone", description="One run of a plan by itself.")
+    parser = argparse.ArgumentParser(
+        prog="python -m keel.run.alone", description="One run of a plan by itself.", allow_abbrev=False
+    )
     parser.add_argument("study", type=Path, help="the study's folder, planned")
     parser.add_argument("run", help="the run's id in plan.json")
     parser.add_argument("--sharded", action="store_true", help="split weights, gradients and moments over the ranks")
