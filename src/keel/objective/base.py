@@ -165,7 +165,7 @@ class Objective(ABC):
     terms. `terms` are all names that counts can have, known before any batch: what a loss must say to be held by
     another. A whole step may be without those that are `optional`: they add nothing to it and are logged as absent.
     `notes` say what a user should know of this loss on this data when a run begins. `same_passes`: every micro-batch
-    goes through the same parts in the same order, whatever its samples are, so that ranks may gather weights as they go.
+    goes through the same parts in the same order, whatever its samples are, so that sharded ranks keep step.
     """
 
     facts: ClassVar[Facts]
