@@ -10,6 +10,7 @@ from collections.abc import Mapping
 TASKS: Mapping[str, str] = {
     "probe": "keel.evaluate.tasks.probe:probe",
     "fine-tune": "keel.run.tune:fine_tune",  # it trains, so it stands with what trains
+    "tagging": "keel.evaluate.tasks.tagging:tagging",
     "few-shot": "keel.evaluate.tasks.labels:few_shot",
     "retrieval": "keel.evaluate.tasks.retrieval:retrieval",
     "generation": "keel.evaluate.tasks.generation:generation",

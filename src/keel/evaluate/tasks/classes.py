@@ -20,20 +20,22 @@ Labels = NDArray[np.str_]
 
 def classified(
     task: str, split: Split, labels: Labels, *, right: Scores | None = None, level: float = LEVEL,
-    notes: Sequence[str] = (), words: Predicted | None = None,
+    notes: Sequence[str] = (), words: Predicted | None = None, baseline: str = WORDS,
 ) -> Result:  # fmt: skip
     """Labels of the test rows (n,) against the truth, and the bag of words learnt from all training rows beside them.
 
-    `right`: a share for each row, where a model could not decide between labels; `words`: that bag, where it is known.
+    `right`: a share for each row, where a model could not decide between labels; `words`: what stands beside them
+    in place of that bag, called `baseline`.
     """
     truth, groups = np.asarray([row.answer for row in split.test]), groups_of(split.test)
-    given = [row.text for row in split.train], [row.answer for row in split.train], [row.text for row in split.test]
-    words = words or bag_of_words(*given)
+    if words is None:
+        given = [row.text for row in split.train], [row.answer for row in split.train], [row.text for row in split.test]
+        words = bag_of_words(*given)
     scores = (labels == truth).astype(np.float64) if right is None else right
     found = compared(
-        task, {"accuracy": scores}, {"accuracy": (words.labels == truth).astype(np.float64)}, baseline=WORDS,
+        task, {"accuracy": scores}, {"accuracy": (words.labels == truth).astype(np.float64)}, baseline=baseline,
         train=len(split.train), level=level, groups=groups,
-        notes=[*notes, *(f"{WORDS}: {each}" for each in words.notes)],
+        notes=[*notes, *(f"{baseline}: {each}" for each in words.notes)],
     )  # fmt: skip
     mine, theirs = (_macro_f1(truth, each, level, groups) for each in (labels, words.labels))
     return replace(found, measures={**found.measures, "macro-F1": mine}, beside={**found.beside, "macro-F1": theirs})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from evaluate_oracles import BYTES, SURE, Reader, Writer, subject
 from helpers import study_error
 
 from keel.corpus.tokenizer import load
+from keel.evaluate import JUDGES
+from keel.evaluate.tasks import TASKS
 from keel.evaluate.tasks.generation import generation, translation
 from keel.evaluate.tasks.labels import few_shot
 from keel.evaluate.tasks.probe import probe
@@ -203,3 +206,9 @@ def test_texts_beyond_the_context_are_said() -> None:
     assert any("1 of 4 texts are longer" in note for note in found.notes)
     assert any("has room for" in note for note in found.notes)
     assert found.measures["accuracy"].value == 1.0
+
+
+def test_every_task_and_judge_is_there() -> None:
+    for path in [*TASKS.values(), *JUDGES.values()]:
+        module, _, name = path.partition(":")
+        assert callable(getattr(import_module(module), name))
