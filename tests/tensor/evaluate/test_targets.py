@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,10 @@ from keel.evaluate.targets import piece_bytes
 from keel.model.shapes import Size
 from keel.objective.base import Objective, Sample, Scratch
 from keel.objective.facts import FACTS
-from keel.plan.spec import example_spec
+from keel.plan.spec import Spec, example_spec
 from keel.run import heldout, parts
+from keel.run.finish import finish
+from keel.run.train import Place, train
 
 pytestmark = pytest.mark.tensor
 CONTEXT = 32
@@ -138,3 +142,17 @@ def test_windows_hold_all_of_the_text(length: int) -> None:
         assert length - len(seen) <= 1
         assert [sample.id for sample in found] == list(range(len(found)))
         assert sum(len(sample.tokens) - (window - stride) for sample in found[1:]) + len(found[0].tokens) == len(seen)
+
+
+@pytest.mark.parametrize(("loss", "family"), [("bart", "bart"), ("rtd", "electra"), ("mlm", "bert")])
+def test_a_run_ends_with_its_own_judge_and_bar(
+    loss: str, family: str, tiny_spec: Callable[..., Spec], shards: Shards, tmp_path: Path
+) -> None:
+    size = {"width": 16, "layers": 1, "vocabulary": known_of(shards, loss, {}).size, "context": 32, "head_width": 8}
+    spec = tiny_spec(objective=loss, family=family, size=size, steps=1, warmup_steps=1, decay_start=1,
+                     lr_hidden=1e-9, lr_embedding=1e-9)  # fmt: skip
+    trained = train(spec, Place(folder=tmp_path), shards, 1, set(), lambda _: None, lambda: False)
+    result = finish(spec, tmp_path, shards, trained)
+    assert result["judge"] == FACTS[loss].judge
+    assert result["standard_error"] > 0
+    assert result["gate"]["name"] == "stalled", "one step at no rate has learnt nothing"
