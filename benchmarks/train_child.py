@@ -87,6 +87,17 @@ def cell_of(name: str) -> Cell:
     return next(cell for cell in CELLS if cell.name == name)
 
 
+def words(number: int) -> str:
+    """tokenizer.json of so many made-up words, the separator first."""
+    from tokenizers import Tokenizer, models
+
+    known = {"<|end|>": 0} | {f"w{place}": place for place in range(1, number)}
+    tokenizer = Tokenizer(models.WordLevel(known, unk_token="<|end|>"))
+    tokenizer.add_special_tokens(["<|end|>"])
+    text: str = tokenizer.to_str()
+    return text
+
+
 class Tokens:
     """Zipf-like tokens in memory: shards for keel, windows for the Trainer."""
 
@@ -98,6 +109,10 @@ class Tokens:
         self.tokens = np.minimum(np.searchsorted(edges, rng.random(self.num_tokens)), cell.vocabulary - 1).astype(
             np.uint16
         )
+
+        self.folder = Path(tempfile.mkdtemp(prefix="keel-bench-"))
+        self.tokenizer_path = self.folder / "tokenizer.json"
+        self.tokenizer_path.write_text(words(cell.vocabulary), encoding="utf-8")
 
     def window(self, start: int, length: int) -> np.ndarray:
         """Tokens start ... start + length - 1."""
