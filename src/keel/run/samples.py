@@ -174,7 +174,7 @@ def _parallel(objective: Objective, corpus: Corpus, context: int) -> Samples:
 
 def _stream(corpus: Corpus) -> Shards:
     """One stream of text."""
-    if not isinstance(corpus, Shards):
+    if isinstance(corpus, Bitext | Instructions):
         raise StudyError("this loss reads one text", why="the corpus is pairs of texts", where="[data]",
                          fix="choose the loss 'translation' or 'instruct', or bring plain text")  # fmt: skip
     return corpus
