@@ -93,10 +93,12 @@ FORMATS: dict[str, Callable[[Path, list[str]], None]] = {
     "txt": plain("txt"),
     "md": plain("md"),
     "jsonl": lambda folder, documents: (folder / "rows.jsonl").write_bytes(lines(documents)) and None,
-    "jsonl.gz": lambda folder, documents: (folder / "rows.jsonl.gz").write_bytes(gzip.compress(lines(documents)))
-    and None,
-    "jsonl.zst": lambda folder, documents: (folder / "rows.jsonl.zst").write_bytes(zstandard.compress(lines(documents)))
-    and None,
+    "jsonl.gz": lambda folder, documents: (
+        (folder / "rows.jsonl.gz").write_bytes(gzip.compress(lines(documents))) and None
+    ),
+    "jsonl.zst": lambda folder, documents: (
+        (folder / "rows.jsonl.zst").write_bytes(zstandard.compress(lines(documents))) and None
+    ),
     "csv": write_csv,
     "parquet": lambda folder, documents: pq.write_table(table(documents), folder / "rows.parquet"),
     "arrow": write_arrow,
