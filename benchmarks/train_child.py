@@ -21,6 +21,7 @@ import numpy as np
 from table import cores
 
 from keel.model.shapes import Size, facts_of
+from keel.objective.cost import special_tokens
 from keel.plan.spec import Spec, example_spec
 
 SEED = 0
@@ -41,6 +42,15 @@ class Cell(NamedTuple):
     batch_tokens: int
     warm_up: int
     window: int
+    loss: str = "clm"
+    family: str = "llama"
+    as_installed: str = ">= 2.3"
+    like_for_like: str = ">= 1.04"
+
+    @property
+    def words(self) -> int:
+        """Tokens of text: the vocabulary without the loss's special tokens."""
+        return self.vocabulary - len(special_tokens(self.loss, {}, self.context))
 
     @property
     def size(self) -> Size:
@@ -52,13 +62,14 @@ class Cell(NamedTuple):
         """A run of this cell; `precision` reads "body/head"."""
         body, head = precision.split("/")
         return example_spec(
-            size=self.size.json(), batch_tokens=self.batch_tokens, steps=STEPS, warmup_steps=1, decay_start=STEPS,
+            objective=self.loss, family=self.family, size=self.size.json(),
+            batch_tokens=self.batch_tokens, steps=STEPS, warmup_steps=1, decay_start=STEPS,
             lr_hidden=LR, lr_embedding=LR, precision={"body": body, "head": head}, seed=SEED,
         )  # fmt: skip
 
     def describe(self) -> str:
         """Name, exact counts and batch."""
-        params = facts_of("llama", self.size.json())[1]
+        params = facts_of(self.family, self.size.json())[1]
         counts = f"{params.total:,} parameters (body {params.body:,} + tied table {params.embedding:,})"
         return f"{self.name}: {counts}, d {self.width}, L {self.layers}, T {self.context}, {self.batch_tokens} a step"
 
@@ -69,8 +80,10 @@ CELLS = (
     Cell("10M/50304", 384, 6, 64, 50304, 256, 1024, 2, 3),
     Cell("10M/50304x2048", 384, 6, 64, 50304, 256, 2048, 2, 2),
     Cell("2M/8192", 128, 5, 32, 8192, 256, 2048, 8, 12),
+    Cell("mlm 1M/8192", 96, 2, 32, 8192, 256, 2048, 8, 16, "mlm", "bert", "", ">= 1.4"),
+    Cell("mlm 10M/50304", 384, 6, 64, 50304, 256, 1024, 2, 3, "mlm", "bert", ">= 3.5", ">= 2.3"),
 )
-DEFAULT_CELLS = ("1M/8192", "10M/50304")
+DEFAULT_CELLS = ("1M/8192", "10M/50304", "mlm 1M/8192", "mlm 10M/50304")
 PRECISIONS = ("fp32/fp32", "fp32/bf16", "bf16/bf16")
 
 
@@ -103,16 +116,14 @@ class Tokens:
 
     def __init__(self, cell: Cell, windows: int = 4096) -> None:
         rng = np.random.default_rng(SEED)
-        odds = 1.0 / np.arange(1, cell.vocabulary + 1)
+        odds = 1.0 / np.arange(1, cell.words + 1)
         edges = np.cumsum(odds / odds.sum())
         self.num_tokens = windows * cell.context + 1
-        self.tokens = np.minimum(np.searchsorted(edges, rng.random(self.num_tokens)), cell.vocabulary - 1).astype(
-            np.uint16
-        )
+        self.tokens = np.minimum(np.searchsorted(edges, rng.random(self.num_tokens)), cell.words - 1).astype(np.uint16)
 
         self.folder = Path(tempfile.mkdtemp(prefix="keel-bench-"))
         self.tokenizer_path = self.folder / "tokenizer.json"
-        self.tokenizer_path.write_text(words(cell.vocabulary), encoding="utf-8")
+        self.tokenizer_path.write_text(words(cell.words), encoding="utf-8")
 
     def window(self, start: int, length: int) -> np.ndarray:
         """Tokens start ... start + length - 1."""
@@ -133,11 +144,14 @@ def run_trainer(cell: Cell, bf16: bool, tokens: Tokens, windows: int, between: C
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     from keel import model
+    from keel.run import parts
 
-    family = model.load("llama")
-    library = family.build(family.shape(cell.size), {"body": "fp32", "head": "fp32"}, SEED).library
+    family, vocabulary = model.load(cell.family), parts.vocabulary_of(cell.spec("fp32/fp32"), tokens)  # type: ignore[arg-type]
+    built = family.build(family.shape(cell.size), {"body": "fp32", "head": "fp32"}, SEED, parts.ids_of(vocabulary))
+    built.library.get_input_embeddings().sparse = False
     rows = tokens.tokens[:-1].reshape(-1, cell.context).astype(np.int64)
     data = [{"input_ids": row, "labels": row} for row in torch.from_numpy(rows)]
+    collator = None if cell.loss == "clm" else masking(tokens, vocabulary)
 
     class Clock(TrainerCallback):
         start_s = 0.0
@@ -156,13 +170,30 @@ def run_trainer(cell: Cell, bf16: bool, tokens: Tokens, windows: int, between: C
             logging_strategy="no", save_strategy="no", eval_strategy="no", report_to="none", disable_tqdm=True,
             dataloader_pin_memory=False,
         )  # fmt: skip
-        trainer = Trainer(model=library, args=arguments, train_dataset=data, callbacks=[Clock()])
+        trainer = Trainer(
+            model=built.library, args=arguments, train_dataset=data, data_collator=collator, callbacks=[Clock()]
+        )
         with open(os.devnull, "w") as null:
             out, sys.stdout = sys.stdout, null  # its closing summary is not for the parent
             try:
                 trainer.train()
             finally:
                 sys.stdout = out
+
+
+def masking(tokens: Tokens, vocabulary: Any) -> Any:
+    """The library's own collator at its defaults (15 %, 80/10/10), over the same tokens."""
+    from tokenizers import Tokenizer
+    from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
+
+    from keel.corpus.tokenizer import spelling, with_special
+
+    text = with_special(tokens.tokenizer_path.read_text(encoding="utf-8"), vocabulary.special)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(text), mask_token=spelling("mask"), pad_token=spelling("pad"),
+        sep_token=spelling("separator"), cls_token=spelling("start"),
+    )  # fmt: skip
+    return DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
 
 
 def threads() -> int:
