@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from keel.corpus import markov
+from keel.corpus.look import measure_corpus, source_of
 from keel.errors import StudyError
-from keel.study import Study
+from keel.files import write_json, write_text
+from keel.plan.verb import plan
+from keel.study import Study, load
 
 # A machine that does not exist, stated for tests of arithmetic only: 20 GFLOP/s a core, training at 5 GFLOP/s.
 FAKE_MACHINE: dict[str, Any] = {
@@ -53,6 +56,19 @@ FAKE_MACHINE: dict[str, Any] = {
 def write_texts(folder: Path, documents: int = 40, words: int = 1300, seed: int = 1) -> Path:
     """Text of a seeded Markov chain, about 7 bytes a word."""
     markov.write(folder, markov.chain(400, 8, 0), documents, words, seed)
+    return folder
+
+
+def planned_study(folder: Path, study_toml: str) -> Path:
+    """A folder with generated text, this study, its evidence on the stated machine and its plan."""
+    markov.write(folder / "text", markov.chain(200, 8, seed=1), documents=40, words_each=700, seed=2)
+    write_text(folder / "study.toml", study_toml)
+    asked = load(folder)
+    corpus, tokenizer_json = measure_corpus(source_of(folder, asked), asked)
+    write_text(folder / "evidence" / "tokenizer.json", tokenizer_json)
+    write_json(folder / "evidence" / "corpus.json", "keel.corpus/1", corpus)
+    write_json(folder / "evidence" / "machine.json", "keel.machine/1", FAKE_MACHINE)
+    plan(folder, asked, "2026-01-01")
     return folder
 
 

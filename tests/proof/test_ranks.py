@@ -12,15 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import FAKE_MACHINE
+from helpers import planned_study
 from safetensors.numpy import load_file
 
-from keel.corpus.look import measure_corpus, source_of
-from keel.corpus.markov import chain, write
-from keel.files import sha256_file, write_json, write_text
-from keel.plan.verb import plan, read_plan
+from keel.files import sha256_file
+from keel.plan.verb import read_plan
 from keel.run import alone
-from keel.study import load
 
 pytestmark = pytest.mark.proof
 
@@ -44,15 +41,7 @@ train.precision = "fp32"
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("planned")
-    write(folder / "text", chain(200, 8, seed=1), documents=40, words_each=700, seed=2)
-    write_text(folder / "study.toml", STUDY)
-    corpus, tokenizer_json = measure_corpus(source_of(folder, load(folder)), load(folder))
-    write_text(folder / "evidence" / "tokenizer.json", tokenizer_json)
-    write_json(folder / "evidence" / "corpus.json", "keel.corpus/1", corpus)
-    write_json(folder / "evidence" / "machine.json", "keel.machine/1", FAKE_MACHINE)
-    plan(folder, load(folder), "2026-01-01")
-    return folder
+    return planned_study(tmp_path_factory.mktemp("planned"), STUDY)
 
 
 def command(study: Path, run: str, ranks: int, *more: str) -> list[str]:
