@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from keel.model.shapes import SHAPES, Size
+from keel.model.shapes import SHAPES, Params, Size
 from keel.objective.facts import FACTS
 from keel.objective.held import facts_of
 from keel.objective.work import flop
@@ -36,6 +36,30 @@ def flop_per_token(loss: str, options: Mapping[str, Any], family: str, size: Siz
         return shapes.flop_per_token(shape) + more
     beside = facts.beside(options, size.context) if facts.beside else 0.0
     return (flop(shapes, shape, facts.work(options, size.context)) + beside) / size.context
+
+
+def head_of(loss: str, options: Mapping[str, Any], family: str, size: Size) -> str:
+    """The head of the model that a run gives: on tokens, but for losses that say otherwise.
+
+    Example:
+        >>> size = Size(width=64, layers=2, vocabulary=4096, context=128, head_width=16)
+        >>> head_of("mlm", {}, "bert", size), head_of("rtd", {}, "electra", size)
+        ('tokens', 'replaced')
+    """
+    facts = facts_of(loss, options) if loss in FACTS else None
+    return facts.models(options, family, size)[0].head if facts is not None and facts.models is not None else "tokens"
+
+
+def params(loss: str, options: Mapping[str, Any], family: str, size: Size) -> Params:
+    """Parameters of the model that a run gives, its head included; a generator beside it is not counted.
+
+    Example:
+        >>> size = Size(width=64, layers=2, vocabulary=4096, context=128, head_width=16)
+        >>> params("rtd", {}, "electra", size).total < params("mlm", {}, "electra", size).total
+        True
+    """
+    shapes = SHAPES[family]
+    return shapes.params(shapes.shape(size), head_of(loss, options, family, size))
 
 
 def special_tokens(loss: str, options: Mapping[str, Any], context: int) -> tuple[str, ...]:

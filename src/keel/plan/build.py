@@ -8,7 +8,7 @@ from typing import Any
 from keel.errors import Refusal, Refused, StudyError, nearest
 from keel.files import digest
 from keel.model.shapes import SHAPES, Size
-from keel.objective.cost import flop_per_token
+from keel.objective import cost
 from keel.plan import recipe
 from keel.plan.experiment import Cost, Experiment
 from keel.plan.frame import Inputs, frame_of, threads_of, tokens_of
@@ -164,11 +164,11 @@ def _experiment(
 ) -> Experiment:
     shapes = SHAPES[spec.family]
     shape = shapes.shape(rung.size)
-    flop = flop_per_token(spec.objective, spec.options, spec.family, rung.size)
+    flop = cost.flop_per_token(spec.objective, spec.options, spec.family, rung.size)
     own = spec.tokens - skipped * spec.batch_tokens
     threads = threads_of(inputs.machine, rung.held_out)
     pace = seconds_per_token(inputs.machine, flop, threads, spec.precision)
-    count = shapes.params(shape)
+    count = cost.params(spec.objective, spec.options, spec.family, rung.size)
     return Experiment(
         spec=spec, kind=kind, trunk=trunk.run_id if trunk else None, why=_why(kind, rung), gate=GATE,
         cost=Cost(flop=flop * spec.tokens, own_flop=flop * own, s=pace.value * own, s_low=pace.low * own,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from keel import model, objective
+from keel import objective
 from keel.answer import Answer
 from keel.corpus.look import source_of
 from keel.corpus.shards import open_shards, prepare
 from keel.errors import Problem, StudyError
-from keel.model.shapes import facts_of
+from keel.model.families import library
+from keel.model.shapes import SHAPES, Size
+from keel.objective.cost import head_of
 from keel.plan.spec import Spec, from_json
 from keel.plan.verb import read_plan, stale
 from keel.run.batches import Batches
-from keel.run.parts import vocabulary_of
+from keel.run.parts import ids_of, vocabulary_of
 from keel.run.samples import samples_of
 from keel.study import Study
 
@@ -34,7 +38,7 @@ def dry(folder: Path, study: Study) -> Answer:
     lines = []
     for item in made["experiments"]:
         spec = from_json(item["spec"], item["id"])
-        count = _meta_params(spec)
+        count = _meta_params(spec, ids_of(vocabulary_of(spec, shards)))
         if count != item["params"]["total"]:
             planned = item["params"]["total"]
             problems.append(Problem(f"{item['id']} would have {count} parameters", f"the plan says {planned}",
@@ -55,9 +59,10 @@ def dry(folder: Path, study: Study) -> Answer:
     )
 
 
-def _meta_params(spec: Spec) -> int:
+def _meta_params(spec: Spec, ids: Mapping[str, Any]) -> int:
     """Parameters of the library's own model, built without memory; tied tables count once."""
-    family = model.load(spec.family)
+    size = Size(**spec.size)
+    head = head_of(spec.objective, spec.options, spec.family, size)
     with torch.device("meta"):
-        library = family.library(facts_of(spec.family, spec.size)[0])
-    return sum(weight.numel() for weight in library.parameters())
+        made = library(spec.family, SHAPES[spec.family].shape(size), head=head, **ids)
+    return sum(weight.numel() for weight in made.parameters())

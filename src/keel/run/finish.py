@@ -20,9 +20,8 @@ from keel.corpus.vocabulary import Vocabulary
 from keel.evaluate.bits_per_byte import Judgement
 from keel.evaluate.exam import Exam
 from keel.files import place_error, write_json, write_text
-from keel.model.shapes import FEATURES, Size, facts_of
-from keel.objective import held
-from keel.objective.cost import flop_per_token
+from keel.model.shapes import FEATURES, Size
+from keel.objective import cost, held
 from keel.plan.spec import Spec
 from keel.run import heldout
 from keel.run.train import Trained
@@ -32,14 +31,15 @@ SCHEMA = "keel.result/1"
 
 def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[str, Any]:
     """Judge, gate and write `result.json`; a branch that passes is exported to `model/`."""
-    shape, params, _ = facts_of(spec.family, spec.size)
-    flop_a_token = flop_per_token(spec.objective, spec.options, spec.family, Size(**spec.size))
+    size = Size(**spec.size)
+    params = cost.params(spec.objective, spec.options, spec.family, size)
+    flop_a_token = cost.flop_per_token(spec.objective, spec.options, spec.family, size)
     judgement, gate = None, None
     if trained.failed:
         gate = {"name": "diverged", "why": trained.failed}
     else:
-        questions = heldout.samples_of(trained.objective, shards, shape.context)
-        exam = Exam(trained.parts, trained.objective, shards, shape.context, questions)
+        questions = heldout.samples_of(trained.objective, shards, size.context)
+        exam = Exam(trained.parts, trained.objective, shards, size.context, questions)
         judgement = evaluate.judge(trained.objective.facts.judge)(exam)
         gate = _stalled(judgement)
     is_branch = spec.start["kind"] == "branch"
