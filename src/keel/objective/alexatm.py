@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,10 +48,10 @@ class AlexaTM(Seq2Seq):
         )  # fmt: skip
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
-        """One model, whose encoder waits for the thaw."""
-        return {
-            "model": Part(family=family, size=size, start=start, thaws="encoder", thaw_step=self.options["thaw_step"])
-        }
+        """One model, whose encoder waits for the thaw, where there is one."""
+        late = self.options["thaw_step"]
+        part = Part(family=family, size=size, start=start)
+        return {"model": replace(part, thaws="encoder", thaw_step=late) if late else part}
 
     def window(self, context: int) -> Window:
         """One token less than positions: an end token follows."""

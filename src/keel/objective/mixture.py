@@ -87,7 +87,7 @@ class Mixture(Objective):
             for part, made in loss.parts(family, size, start).items():
                 if found.setdefault(part, made) != made:
                     problems.append(Problem(f"'{name}' wants another part '{part}' than the losses before it",
-                                            f"{made} and {found[part]}", "train it alone", "options.of"))  # fmt: skip
+                                            _unlike(made, found[part]), "train it alone", "options.of"))  # fmt: skip
                 following |= {name} if made.role == "ema" else set()
         if len(following) > 1:
             problems.append(Problem("two losses of the mixture have means of weights",
@@ -195,3 +195,9 @@ def _under(name: str, values: Mapping[str, Value], join: str = TENSOR) -> dict[s
 def _within(name: str, values: Mapping[str, Value], join: str = TENSOR) -> dict[str, Value]:
     start = name + join
     return {key[len(start) :]: value for key, value in values.items() if key.startswith(start)}
+
+
+def _unlike(one: Part, other: Part) -> str:
+    """The fields in which two parts differ."""
+    left, right = vars(one), vars(other)
+    return ", ".join(f"{name} {left[name]} and {right[name]}" for name in left if left[name] != right[name])

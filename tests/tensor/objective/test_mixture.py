@@ -221,9 +221,15 @@ def test_parts_of_one_name_are_one_part() -> None:
     assert mixture(a="clm").momentum(0) == CLM().momentum(0)
 
 
+def test_a_loss_that_may_thaw_and_does_not_is_like_any_other() -> None:
+    losses = {name: {"loss": name, "share": 1} for name in ("bart", "alexatm")}
+    loss = loss_of(Case("mixture", "bart", {"of": losses}))
+    assert list(loss.parts("bart", size_of(loss), Scratch())) == ["model"]
+
+
 def test_parts_that_differ_are_refused() -> None:
     loss = mixture(a="clm", b="test_mixture:Later")
-    with study_error("'b' wants another part 'model'"):
+    with study_error("'b' wants another part 'model'", "thaw_step 3 and 0"):
         loss.parts("llama", size_of(loss), Scratch())
     two = mixture(a="test_mixture:Following", b="test_mixture:Following")
     with study_error("two losses of the mixture have means of weights"):
