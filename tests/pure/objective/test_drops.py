@@ -12,7 +12,6 @@ from scipy import stats
 from keel.errors import StudyError
 from keel.objective import drops
 from keel.objective.drops import Gapped, drop, gap, infill, restore, span_lengths
-from keel.objective.sentences import permute, unpermute
 
 ALPHA = 1e-3 / 40
 MASK = 99_999
@@ -196,29 +195,6 @@ def test_random_tokens_are_ordinary_and_as_frequent_as_asked() -> None:
     assert stats.binomtest(len(drawn), len(flat), 0.1).pvalue > ALPHA
     assert np.isin(drawn, ordinary).all()
     assert stats.chisquare(np.bincount(drawn - 50, minlength=20)).pvalue > ALPHA
-
-
-def test_bart_gives_its_windows_back() -> None:
-    """25,000 windows of 1 to 24 tokens, sentences permuted, then infilled; some hold separators."""
-    rng = np.random.default_rng(8)
-    text, fixed = rng.integers(0, 50, 26_000), rng.random(26_000) < 0.05
-    ends = text < 6
-    for start, length in enumerate(rng.integers(1, 25, 25_000).tolist()):
-        here = slice(start, start + length)
-        permuted = permute(text[here], ends[here], rng, fixed=fixed[here])
-        filled = restore(infill(permuted.tokens, rng, 0.3, 3.5, MASK, fixed=fixed[here]))
-        assert unpermute(permuted._replace(tokens=filled)).tobytes() == text[here].tobytes()
-
-
-def test_alexatm_gives_its_windows_back() -> None:
-    """25,000 windows of 1 to 24 tokens, some with separators."""
-    rng = np.random.default_rng(9)
-    text, fixed = rng.integers(0, 50, 26_000), rng.random(26_000) < 0.05
-    for start, length in enumerate(rng.integers(1, 25, 25_000).tolist()):
-        here = slice(start, start + length)
-        gapped = drop(text[here], rng, 0.15, 3, fixed=fixed[here])
-        assert len(gapped.inputs) >= 1
-        assert restore(gapped).tobytes() == text[here].tobytes()
 
 
 def test_gaps_by_hand() -> None:
