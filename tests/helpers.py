@@ -59,6 +59,22 @@ def write_texts(folder: Path, documents: int = 40, words: int = 1300, seed: int 
     return folder
 
 
+# Two sizes that are planned and trained in moments; it ends within [set].
+SMALL_STUDY = """[data]
+train = "text"
+[set]
+tokenizer.vocabulary = 512
+model.layers = 1
+model.context = 64
+ladder.widths = [16, 24]
+ladder.tokens.16 = [20_480, 30_720]
+ladder.tokens.24 = [102_400]
+train.batch_tokens = 512
+train.warmup_tokens = 2560
+train.precision = "fp32"
+"""
+
+
 def planned_study(folder: Path, study_toml: str) -> Path:
     """A folder with generated text, this study, its evidence on the stated machine and its plan."""
     markov.write(folder / "text", markov.chain(200, 8, seed=1), documents=40, words_each=700, seed=2)

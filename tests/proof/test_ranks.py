@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import planned_study
+from helpers import SMALL_STUDY, planned_study
 from safetensors.numpy import load_file
 
 from keel.files import sha256_file
@@ -21,22 +21,13 @@ from keel.run import alone
 
 pytestmark = pytest.mark.proof
 
-STUDY = """[data]
-train = "text"
-[[use_case]]
+STUDY = (
+    SMALL_STUDY
+    + """[[use_case]]
 name = "fill in"
 task = "fill-mask"
-[set]
-tokenizer.vocabulary = 512
-model.layers = 1
-model.context = 64
-ladder.widths = [16, 24]
-ladder.tokens.16 = [20_480, 30_720]
-ladder.tokens.24 = [102_400]
-train.batch_tokens = 512
-train.warmup_tokens = 2560
-train.precision = "fp32"
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -154,6 +154,7 @@ class Vocabulary:
         return begins
 
 
+@lru_cache(maxsize=4)  # a worker trains many runs on one tokenizer
 def vocabulary_of(tokenizer_json: str) -> Vocabulary:
     """The vocabulary of a tokenizer.json: WordPiece, WordLevel, or BPE and Unigram with ByteLevel, Metaspace or "</w>".
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.model.shapes import SHAPES, Params, Size
-from keel.objective.facts import FACTS
+from keel.objective.facts import FACTS, Facts
 from keel.objective.held import facts_of
 from keel.objective.work import flop
 
@@ -27,14 +27,13 @@ def flop_per_token(loss: str, options: Mapping[str, Any], family: str, size: Siz
     """
     shapes = SHAPES[family]
     shape = shapes.shape(size)
-    facts = facts_of(loss, options) if loss in FACTS else None
+    facts = _known(loss, options)
     if facts is not None and facts.models is not None:
         models = facts.models(options, family, size)
         return sum(flop(shapes, shapes.shape(m.size), m.work, m.head) + m.more for m in models) / size.context
+    beside = facts.beside(options, size.context) if facts is not None and facts.beside else 0.0
     if facts is None or facts.work is None:
-        more = facts.beside(options, size.context) / size.context if facts and facts.beside else 0.0
-        return shapes.flop_per_token(shape) + more
-    beside = facts.beside(options, size.context) if facts.beside else 0.0
+        return shapes.flop_per_token(shape) + beside / size.context
     return (flop(shapes, shape, facts.work(options, size.context)) + beside) / size.context
 
 
@@ -46,7 +45,7 @@ def head_of(loss: str, options: Mapping[str, Any], family: str, size: Size) -> s
         >>> head_of("mlm", {}, "bert", size), head_of("rtd", {}, "electra", size)
         ('tokens', 'replaced')
     """
-    facts = facts_of(loss, options) if loss in FACTS else None
+    facts = _known(loss, options)
     return facts.models(options, family, size)[0].head if facts is not None and facts.models is not None else "tokens"
 
 
@@ -69,5 +68,11 @@ def special_tokens(loss: str, options: Mapping[str, Any], context: int) -> tuple
         >>> special_tokens("clm", {}, 128), special_tokens("mlm", {}, 128)
         ((), ('mask', 'pad', 'start'))
     """
-    roles = facts_of(loss, options).roles(options, context) if loss in FACTS else ()
+    facts = _known(loss, options)
+    roles = facts.roles(options, context) if facts is not None else ()
     return tuple(role for role in dict.fromkeys(roles) if role != "separator")
+
+
+def _known(loss: str, options: Mapping[str, Any]) -> Facts | None:
+    """Facts of a loss of keel's own; those of the user's cannot be read without torch."""
+    return facts_of(loss, options) if loss in FACTS else None

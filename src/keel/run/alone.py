@@ -91,20 +91,19 @@ def carry_out(study: Path, run: str, sharded: bool = False) -> dict[str, Any] | 
                          where=str(study / "plan.json"))  # fmt: skip
     item = known[run]
     spec, folder, rank = from_json(item["spec"], run), study / "runs" / run, engine.ranks()[0]
-    if not rank:
-        prepare(study, source_of(study, load(study)), made)
-        write_json(folder / "spec.json", SCHEMA, spec.json())
-    engine.meet()
+    if rank:  # the first one makes what is not there yet
+        engine.meet()
     shards = open_shards(prepare(study, source_of(study, load(study)), made))
+    if not rank:
+        write_json(folder / "spec.json", SCHEMA, spec.json())
+        engine.meet()
     parent = study / "runs" / item["trunk"] if item["trunk"] else None
     if parent is not None and int(spec.start["step"]) not in checkpoint.steps(parent):
         raise StudyError(
             f"{run} has no step to branch from", why=f"{item['trunk']} has not kept step {spec.start['step']}",
             fix=f"run {item['trunk']} first", where=str(parent),
         )  # fmt: skip
-    keep = {
-        int(other["spec"]["start"]["step"]) for other in made["experiments"] if other["trunk"] == run
-    }  # fmt: skip
+    keep = {int(other["spec"]["start"]["step"]) for other in made["experiments"] if other["trunk"] == run}
     place = Place(folder=folder, parent=parent, sharded=sharded)
     trained = train(spec, place, shards, spec.steps, keep, _say if not rank else _hush, Flag())
     return finish(spec, folder, shards, trained) if not rank and not keep else None

@@ -186,12 +186,11 @@ def _couple(
     everyone: Features = {}
     for name in local[0]:
         whole = torch.cat([features[name] for features in local])
-        gathered = [torch.empty_like(whole) for _ in range(number)]
         if number > 1:
+            gathered = [torch.empty_like(whole) for _ in range(number)]
             dist.all_gather(gathered, whole)
-        else:
-            gathered = [whole]
-        everyone[name] = torch.cat(gathered).requires_grad_()
+            whole = torch.cat(gathered)
+        everyone[name] = whole.requires_grad_()
     terms = parallel.inside(parts, lambda: objective.batch_losses(parts, everyone, mine))
     by_feature = grads.couple(terms, everyone)
     for name, term in terms.items():

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers import planned_study, study_error
+from helpers import SMALL_STUDY, planned_study, study_error
 
 from keel.files import read_json, write_text
 from keel.plan.verb import plan
@@ -15,28 +15,15 @@ from keel.study import load
 
 pytestmark = pytest.mark.tensor
 
-STUDY = """[data]
-train = "text"
-[set]
-tokenizer.vocabulary = 512
-model.layers = 1
-model.context = 64
-ladder.widths = [16, 24]
-ladder.tokens.16 = [20_480, 30_720]
-ladder.tokens.24 = [102_400]
-train.batch_tokens = 512
-train.warmup_tokens = 2560
-"""
-
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return planned_study(tmp_path_factory.mktemp("planned"), STUDY)
+    return planned_study(tmp_path_factory.mktemp("planned"), SMALL_STUDY)
 
 
 @pytest.mark.parametrize("loss", ["clm", "mlm", "nsp", "sop", "rtd", "rtd-v3", "span_corruption", "bart", "alexatm"])
 def test_the_plan_s_parameters_are_the_library_s(loss: str, planned: Path) -> None:
-    write_text(planned / "study.toml", STUDY + f'train.loss = "{loss}"\n')
+    write_text(planned / "study.toml", SMALL_STUDY + f'train.loss = "{loss}"\n')
     asked = load(planned)
     plan(planned, asked, "2026-01-01")
     answer = dry(planned, asked)
@@ -47,7 +34,7 @@ def test_the_plan_s_parameters_are_the_library_s(loss: str, planned: Path) -> No
 
 
 def test_a_count_that_differs_is_said(planned: Path) -> None:
-    write_text(planned / "study.toml", STUDY + 'train.loss = "mlm"\n')
+    write_text(planned / "study.toml", SMALL_STUDY + 'train.loss = "mlm"\n')
     asked = load(planned)
     plan(planned, asked, "2026-01-01")
     made = json.loads((planned / "plan.json").read_text())
