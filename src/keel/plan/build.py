@@ -6,22 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.errors import Refusal, Refused, StudyError, nearest
-from keel.files import digest
-from keel.model.shapes import SHAPES, Size
-from keel.objective import cost
+from keel.model.shapes import SHAPES
 from keel.plan import recipe
-from keel.plan.experiment import Cost, Experiment
-from keel.plan.frame import Inputs, frame_of, threads_of, tokens_of
+from keel.plan.experiment import Experiment
+from keel.plan.frame import Inputs, frame_of, tokens_of
 from keel.plan.ladder import Frame, Rung
 from keel.plan.losses import proposals
 from keel.plan.recipe import OWN, Choices, outside
+from keel.plan.runs import SCRATCH, Length, data_of, experiment_of, length_of, rates_of, spec_of
 from keel.plan.spec import Spec
-from keel.size.time import seconds_per_token
 from keel.units import show_count, show_duration
 
 MIN_STEPS = 20
 MAX_EPOCHS_TOLD = 1.0
-GATE = "finite loss, and held-out bits per byte below that of token frequencies alone"
 
 
 def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
@@ -119,64 +116,21 @@ def _experiments(
     inputs: Inputs, frame: Frame, rung: Rung, recipe_: Mapping[str, Any], seed_shift: int
 ) -> list[Experiment]:
     """One trunk and its decay branches."""
-    ends = [round(tokens / recipe_["batch"]) for tokens in rung.tokens]
-    decays = [max(1, round(recipe_["decay"] * end)) for end in ends]
-    starts = [end - decay for end, decay in zip(ends, decays)]
-    data = _data_identity(inputs.corpus, frame, recipe_)
-    trunk = _spec(frame, rung, recipe_, seed_shift, data, steps=max(starts), decay_start=max(starts))
-    made = [_experiment(inputs, trunk, "trunk", None, recipe_, rung, 0)]
-    for end, start in zip(ends, starts):
-        branch = _spec(
-            frame, rung, recipe_, seed_shift, data, steps=end, decay_start=start,
-            start={"kind": "branch", "run": trunk.run_id, "step": start},
-        )  # fmt: skip
-        made.append(_experiment(inputs, branch, "branch", trunk, recipe_, rung, start))
+    lengths = [length_of(recipe_, tokens) for tokens in rung.tokens]
+    trunk_steps = max(length.decay_start for length in lengths)
+    data = data_of(inputs.corpus, recipe_, inputs.corpus["tokenizer"]["sha256"], frame.tokens)
+
+    def spec(length: Length, start: Mapping[str, Any] = SCRATCH) -> Spec:
+        return spec_of((frame.loss, frame.options, frame.family), rung.size, recipe_, data, length=length, start=start,
+                       rates=rates_of(recipe_, rung.size.width, max(rung.tokens)), seed_shift=seed_shift)  # fmt: skip
+
+    trunk = spec(Length(trunk_steps, trunk_steps))
+    made = [experiment_of(inputs, trunk, "trunk", why=_why("trunk", rung), held_out=rung.held_out, baseline=None)]
+    for length in lengths:
+        branch = spec(length, {"kind": "branch", "run": trunk.run_id, "step": length.decay_start})
+        made.append(experiment_of(inputs, branch, "branch", why=_why("branch", rung), held_out=rung.held_out,
+                                  trunk=trunk, baseline=trunk, skipped_steps=length.decay_start))  # fmt: skip
     return made
-
-
-def _data_identity(corpus: Mapping[str, Any], frame: Frame, recipe_: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "data_sha256": corpus["data_sha256"], "split_sha256": digest(corpus["split"]),
-        "tokenizer_sha256": corpus["tokenizer"]["sha256"], "vocabulary": frame.tokens,
-        "heldout_max_bytes": recipe_["heldout_max_bytes"],
-    }  # fmt: skip
-
-
-def _spec(
-    frame: Frame, rung: Rung, recipe_: Mapping[str, Any], seed_shift: int, data: Mapping[str, Any], *,
-    steps: int, decay_start: int, start: Mapping[str, Any] | None = None,
-) -> Spec:  # fmt: skip
-    size: Size = rung.size
-    return Spec(
-        objective=frame.loss, options=dict(frame.options), family=frame.family, size=size.json(),
-        start=start or {"kind": "scratch"},
-        data=data, batch_tokens=recipe_["batch"], steps=steps, decay_start=decay_start,
-        warmup_steps=max(1, round(recipe_["warmup_tokens"] / recipe_["batch"])),
-        lr_hidden=recipe_["lr_scale"] / size.width * (max(rung.tokens) / 4.5e5) ** 0.307,
-        lr_embedding=recipe_["lr_embedding"], beta1=0.9, beta2=0.95, epsilon=1e-8,
-        weight_decay=recipe_["weight_decay"], clip_norm=1.0, seed=recipe_["seed"] + seed_shift,
-        precision=recipe_["precision"],
-    )  # fmt: skip
-
-
-def _experiment(
-    inputs: Inputs, spec: Spec, kind: Any, trunk: Spec | None, recipe_: Mapping[str, Any], rung: Rung, skipped: int
-) -> Experiment:
-    shapes = SHAPES[spec.family]
-    shape = shapes.shape(rung.size)
-    flop = cost.flop_per_token(spec.objective, spec.options, spec.family, rung.size)
-    own = spec.tokens - skipped * spec.batch_tokens
-    threads = threads_of(inputs.machine, rung.held_out)
-    pace = seconds_per_token(inputs.machine, flop, threads, spec.precision)
-    count = cost.params(spec.objective, spec.options, spec.family, rung.size)
-    return Experiment(
-        spec=spec, kind=kind, trunk=trunk.run_id if trunk else None, why=_why(kind, rung), gate=GATE,
-        cost=Cost(flop=flop * spec.tokens, own_flop=flop * own, s=pace.value * own, s_low=pace.low * own,
-                  s_high=pace.high * own,
-                  memory_bytes=shapes.memory_bytes(shape, spec.batch_tokens, spec.precision)),
-        held_out=rung.held_out, threads=threads, params=count._asdict() | {"total": count.total},
-        baseline=trunk,
-    )  # fmt: skip
 
 
 def _why(kind: str, rung: Rung) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from keel.plan.spec import Spec
 
-Kind = Literal["trunk", "branch"]
+Kind = Literal["trunk", "branch", "single"]
 DERIVED = ("lr_hidden", "decay_start", "warmup_steps", "start")
 
 
@@ -27,7 +27,10 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """`factors` are the free fields that differ from the baseline; `derived` those that follow from them."""
+    """`factors` are the free fields that differ from the baseline; `derived` those that follow from them.
+
+    A "single" run is whole in itself, an arm: `free` names its one change, and all else that differs follows from it.
+    """
 
     spec: Spec
     kind: Kind
@@ -39,6 +42,7 @@ class Experiment:
     threads: int
     params: Mapping[str, int]
     baseline: Spec | None
+    free: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -48,13 +52,14 @@ class Experiment:
     def json(self) -> dict[str, Any]:
         """Plain values for plan.json."""
         changed = differences(self.baseline, self.spec) if self.baseline else {}
+        derived = {name for name in changed if (name not in self.free if self.free else name in DERIVED)}
         return {
             "id": self.id, "kind": self.kind, "trunk": self.trunk, "spec": self.spec.json(), "why": self.why,
             "cost": vars(self.cost), "gate": self.gate, "held_out": self.held_out, "threads": self.threads,
             "params": dict(self.params), "tokens": self.spec.tokens,
             "baseline": self.baseline.run_id if self.baseline else None,
-            "factors": {name: value for name, value in changed.items() if name not in DERIVED},
-            "derived": {name: value for name, value in changed.items() if name in DERIVED},
+            "factors": {name: value for name, value in changed.items() if name not in derived},
+            "derived": {name: value for name, value in changed.items() if name in derived},
         }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from keel.files import digest
 from keel.units import show_count
 
 SCHEMA = "keel.spec/1"
+UNMARKED = "clm"  # the loss of a ladder where nothing is said: ids need not name it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,8 @@ class Spec:
     def run_id(self) -> str:
         """Readable, and unique to the identity: w32-L2-307k-1a2b3c4d; a trunk ends in "trunk".
 
+        Another loss than the default one leads, then whether it goes on from other weights: mlm-continued-w384-L6-...
+
         Example:
             >>> from keel.plan.spec import example_spec
             >>> example_spec().run_id.rsplit("-", 1)[0]
@@ -65,7 +68,9 @@ class Spec:
         """
         size = f"w{self.size['width']}-L{self.size['layers']}"
         kind = "trunk-" if self.decay_start >= self.steps else ""
-        return f"{size}-{show_count(self.tokens)}-{kind}{self.digest()[:8]}"
+        lead = "" if self.objective == UNMARKED else f"{self.objective.replace(':', '.')}-"
+        lead += "continued-" if self.start["kind"] in ("released", "run") else ""
+        return f"{lead}{size}-{show_count(self.tokens)}-{kind}{self.digest()[:8]}"
 
     def multiplier(self, step: int) -> float:
         """Learning-rate factor of a step (0-based): linear warm-up, constant, linear decay to zero.
