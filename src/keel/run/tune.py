@@ -14,8 +14,8 @@ from keel.evaluate.intervals import LEVEL
 from keel.evaluate.tasks.classes import classified
 from keel.evaluate.tasks.labelled import Classifier, Labelled, Texts, held, texts
 from keel.evaluate.tasks.result import Result
-from keel.evaluate.tasks.rows import Row, Split, check_classes, split
 from keel.evaluate.tasks.subject import Subject
+from keel.evaluate.uses.rows import Row, Split, check_classes, split
 from keel.model.shapes import Size
 from keel.objective.base import Part, Sample, Scratch
 from keel.plan.spec import Spec

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from helpers import study_error
 
-from keel.evaluate.tasks.rows import Row, Split, check_classes, groups_of, read, split
+from keel.evaluate.uses.rows import Row, Split, check_classes, groups_of, read, split
 
 
 def written(path: Path, rows: list[dict[str, Any]]) -> Path:

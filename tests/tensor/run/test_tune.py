@@ -13,8 +13,8 @@ from keel import model
 from keel.corpus.tokenizer import train
 from keel.corpus.vocabulary import vocabulary_of
 from keel.evaluate.tasks.labelled import Classifier, Labelled, texts
-from keel.evaluate.tasks.rows import Row, Split, split
 from keel.evaluate.tasks.subject import Subject, trained
+from keel.evaluate.uses.rows import Row, Split, split
 from keel.model.shapes import Size
 from keel.run import engine, tune
 from keel.run.parts import ids_of

@@ -12,7 +12,7 @@ from keel.evaluate import intervals
 from keel.evaluate.intervals import LEVEL
 from keel.evaluate.tasks.linear import Predicted, bag_of_words
 from keel.evaluate.tasks.result import Result, Scores, compared
-from keel.evaluate.tasks.rows import Split, groups_of
+from keel.evaluate.uses.rows import Split, groups_of
 
 WORDS = "bag of words"
 Labels = NDArray[np.str_]

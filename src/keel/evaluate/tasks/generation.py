@@ -9,10 +9,11 @@ import numpy as np
 from keel.evaluate.intervals import LEVEL
 from keel.evaluate.tasks.asking import WAYS, Asked, room, way_of, write
 from keel.evaluate.tasks.overlap import MEASURES
-from keel.evaluate.tasks.prompts import BETWEEN, examples, notes_of, prompts, template
+from keel.evaluate.tasks.prompts import BETWEEN, examples, notes_of, prompts
 from keel.evaluate.tasks.result import Result, Scores, compared
-from keel.evaluate.tasks.rows import Row, Split, groups_of
 from keel.evaluate.tasks.subject import Ids, Subject
+from keel.evaluate.uses.rows import Row, Split, groups_of
+from keel.evaluate.uses.template import template
 
 SUMMARY = "{text}\nTL;DR: {answer}"
 TAGGED = "tags"

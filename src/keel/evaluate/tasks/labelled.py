@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from keel.evaluate.tasks.rows import Row
 from keel.evaluate.tasks.subject import Subject, batches, padded
+from keel.evaluate.uses.rows import Row
 from keel.objective.base import Batch, Carry, Example, Features, Key, Objective, Sample, Stats, Sums, stack
 
 HEAD_STD = 0.02

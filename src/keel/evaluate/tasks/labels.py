@@ -13,10 +13,11 @@ from keel.evaluate.intervals import LEVEL
 from keel.evaluate.tasks.asking import WAYS, nats, room, way_of
 from keel.evaluate.tasks.classes import WORDS, classified
 from keel.evaluate.tasks.linear import bag_of_words
-from keel.evaluate.tasks.prompts import Prompt, Template, examples, notes_of, prompts, template
+from keel.evaluate.tasks.prompts import Prompt, examples, notes_of, prompts
 from keel.evaluate.tasks.result import Result
-from keel.evaluate.tasks.rows import Row, Split, check_classes, groups_of
 from keel.evaluate.tasks.subject import Ids, Subject
+from keel.evaluate.uses.rows import Row, Split, check_classes, groups_of
+from keel.evaluate.uses.template import Template, template
 
 TEMPLATE = "{text}\nLabel: {answer}"
 

@@ -6,8 +6,8 @@ from keel.evaluate.intervals import LEVEL
 from keel.evaluate.tasks.classes import classified
 from keel.evaluate.tasks.linear import classify
 from keel.evaluate.tasks.result import Result
-from keel.evaluate.tasks.rows import Split, check_classes
 from keel.evaluate.tasks.subject import Subject
+from keel.evaluate.uses.rows import Split, check_classes
 
 
 def probe(subject: Subject, split: Split, level: float = LEVEL) -> Result:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from keel.corpus.split import key_hash
-from keel.errors import Problem, StudyError
-from keel.evaluate.tasks.rows import Row
+from keel.errors import StudyError
 from keel.evaluate.tasks.subject import Ids, Subject
+from keel.evaluate.uses.rows import Row
+from keel.evaluate.uses.template import Template
 
-TEXT, ANSWER = "{text}", "{answer}"
 BETWEEN = "\n\n"
 
 
@@ -22,45 +22,6 @@ class Prompt(NamedTuple):
     ids: Ids
     shown: int
     cut: bool
-
-
-class Template(NamedTuple):
-    """What stands before the text, between text and answer, and what leads the answer (its space)."""
-
-    before: str
-    between: str
-    lead: str
-
-
-def template(given: str) -> Template:
-    """A template with {text} and {answer}, the answer last.
-
-    The space before the answer belongs to it: tokens of most vocabularies begin with theirs.
-
-    Raises:
-        StudyError: not each once, or not in that order with something between them; or text behind the answer.
-
-    Example:
-        >>> template("{text}\\nLabel: {answer}")
-        Template(before='', between='\\nLabel:', lead=' ')
-    """
-    where, problems = "template", []
-    for name in (TEXT, ANSWER):
-        if given.count(name) != 1:
-            problems.append(Problem(f"the template holds {name} {given.count(name)} times", f"found {given!r}",
-                                    "write each once, such as '{text}\\nLabel: {answer}'", where))  # fmt: skip
-    if not problems and not given.endswith(ANSWER):
-        problems.append(Problem("the template does not end with {answer}", "nothing behind an answer can be known",
-                                "put {answer} last", where))  # fmt: skip
-    if not problems:
-        before, _, rest = given.partition(TEXT)
-        between = rest[: -len(ANSWER)]
-        if between.strip():
-            bare = between.rstrip(" ")
-            return Template(before, bare, between[len(bare) :])
-        problems.append(Problem("nothing stands between {text} and {answer}", "the model could not tell them apart",
-                                "write '{text}\\nLabel: {answer}'", where))  # fmt: skip
-    raise StudyError.all(problems)
 
 
 def examples(rows: Sequence[Row], each: int, by_answer: bool) -> list[Row]:

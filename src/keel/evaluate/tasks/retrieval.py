@@ -13,8 +13,8 @@ from keel.errors import StudyError
 from keel.evaluate.intervals import LEVEL
 from keel.evaluate.tasks.linear import vectors
 from keel.evaluate.tasks.result import Result, Scores, compared
-from keel.evaluate.tasks.rows import Row, groups_of
 from keel.evaluate.tasks.subject import Subject
+from keel.evaluate.uses.rows import Row, groups_of
 
 
 def retrieval(subject: Subject, rows: Sequence[Row], ks: Sequence[int] = (1, 10), level: float = LEVEL) -> Result:

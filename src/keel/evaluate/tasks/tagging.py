@@ -6,80 +6,22 @@ Legend: n words, B pieces of one batch, T positions, d width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from keel.corpus import formats
-from keel.errors import Problem, StudyError, nearest
 from keel.evaluate.intervals import LEVEL
 from keel.evaluate.tasks.classes import classified
 from keel.evaluate.tasks.linear import classify, learn
 from keel.evaluate.tasks.result import Result
-from keel.evaluate.tasks.rows import SHOWN, Row, Split, check_classes, split
 from keel.evaluate.tasks.subject import Ids, Subject, batches, padded
+from keel.evaluate.uses.rows import Split, check_classes
+from keel.evaluate.uses.sentences import Sentence, Sentences, word_rows
 
 AROUND = "words around"
 ENDS = (2, 3)
-
-
-class Sentence(NamedTuple):
-    """Words and a tag for each; `group` as in `Row`."""
-
-    words: tuple[str, ...]
-    tags: tuple[str, ...]
-    group: str = ""
-
-
-class Sentences(NamedTuple):
-    """Sentences to learn from, and sentences to be judged by."""
-
-    train: list[Sentence]
-    test: list[Sentence]
-
-
-def read(path: Path, words: str = "tokens", tags: str = "tags", encoding: str = "utf-8") -> list[Sentence]:
-    """Sentences of a jsonl, parquet or arrow file, whose fields are two lists of equal length.
-
-    Raises:
-        StudyError: no sentences, or some whose fields are missing, no lists of text, empty or of unequal length.
-    """
-    made, problems = list[Sentence](), list[Problem]()
-    for record in formats.records(path, encoding, [words, tags]):
-        found = [record.values.get(name) for name in (words, tags)]
-        if problem := _problem(record, words, tags, found, path):
-            problems.append(problem)
-        else:
-            sides = [tuple(str(each) for each in side or ()) for side in found]
-            made.append(Sentence(sides[0], sides[1]))
-    if problems:
-        raise StudyError.all(problems[:SHOWN])
-    if not made:
-        raise StudyError("there are no sentences", why="the file is empty", where=str(path),
-                         fix=f'write one {{"{words}": [...], "{tags}": [...]}} a line')  # fmt: skip
-    return made
-
-
-def _problem(record: formats.Record, words: str, tags: str, found: Sequence[Any], path: Path) -> Problem | None:
-    where = f"{path}:{record.number}"
-    for name, value in zip((words, tags), found):
-        if not isinstance(value, list) or not value or not all(str(each).strip() for each in value):
-            keys = record.keys or tuple(record.values)
-            fix = "write a list of words" if name in keys else f"name the field; {nearest(name, keys)}"
-            return Problem(f"a sentence has no list '{name}'", f"found {value!r}"[:120], fix, where)
-    if len(found[0]) != len(found[1]):
-        return Problem("a sentence has unequal numbers of words and tags", f"{len(found[0])} and {len(found[1])}",
-                       "give each word one tag", where)  # fmt: skip
-    return None
-
-
-def split_sentences(given: Sequence[Sentence]) -> Sentences:
-    """As `rows.split`, by the hash of group or words."""
-    made = split([Row(" ".join(each.words), "", each.group, number) for number, each in enumerate(given)])
-    return Sentences(*([given[row.number] for row in side] for side in made))
 
 
 def tagging(subject: Subject, sentences: Sentences, level: float = LEVEL) -> Result:
@@ -92,7 +34,7 @@ def tagging(subject: Subject, sentences: Sentences, level: float = LEVEL) -> Res
     Raises:
         StudyError: fewer than two tags, or tags that only test sentences have.
     """
-    rows = Split(*(list(_rows(side)) for side in sentences))
+    rows = Split(*(list(word_rows(side)) for side in sentences))
     check_classes(rows)
     tokens = [_tokens(subject, side) for side in sentences]
     train, test = (_states(subject, side, ids) for side, ids in zip(sentences, tokens))
@@ -104,13 +46,6 @@ def tagging(subject: Subject, sentences: Sentences, level: float = LEVEL) -> Res
         "tagging", rows, found.labels, level=level, notes=[*notes, *found.notes], words=_around(sentences, labels),
         baseline=AROUND,
     )  # fmt: skip
-
-
-def _rows(sentences: Sequence[Sentence]) -> Iterator[Row]:
-    """Words as rows, those of a sentence in one group."""
-    for number, each in enumerate(sentences):
-        for word, tag in zip(each.words, each.tags):
-            yield Row(word, tag, each.group or f"sentence {number}", number)
 
 
 def _tokens(subject: Subject, sentences: Sequence[Sentence]) -> list[Ids]:

@@ -19,7 +19,7 @@ from keel.evaluate.tasks.generation import generation, translation
 from keel.evaluate.tasks.labels import few_shot
 from keel.evaluate.tasks.probe import probe
 from keel.evaluate.tasks.retrieval import retrieval
-from keel.evaluate.tasks.rows import Row, Split, split
+from keel.evaluate.uses.rows import Row, Split, split
 
 pytestmark = pytest.mark.tensor
 

@@ -13,7 +13,8 @@ import torch
 from evaluate_oracles import Reader, subject
 from helpers import study_error
 
-from keel.evaluate.tasks.tagging import Sentence, Sentences, read, split_sentences, tagging
+from keel.evaluate.tasks.tagging import tagging
+from keel.evaluate.uses.sentences import Sentence, Sentences, read, split_sentences
 
 pytestmark = pytest.mark.tensor
 
