@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from keel.data import Data, Stated, Table, Wrong, wrong
 from keel.errors import Problem, StudyError, nearest
 from keel.files import digest
 from keel.units import parse_count, parse_duration_s
@@ -22,40 +23,7 @@ TASKS = (
     "image-segmentation", "visual-question-answering", "document-question-answering",
     "retrieval", "reranking", "clustering", "pair-classification", "sts", "bitext-mining", "image-text-retrieval",
 )  # fmt: skip
-
-
-class Table(BaseModel):
-    """A TOML table: unknown fields are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Stated(Table):
-    """Facts about data that is not at hand yet; every number that rests on them says "stated, not measured"."""
-
-    modality: Literal["text", "image", "image-text"] = "text"
-    bytes: float = Field(gt=0)
-    tokens: float | None = Field(default=None, gt=0)
-    documents: float | None = Field(default=None, gt=0)
-    languages: tuple[str, ...] = ()
-    labels: int = Field(default=0, ge=0)
-    pairs: int = Field(default=0, ge=0)
-
-
-class Data(Table):
-    """Where the data is and which fields hold what."""
-
-    train: str | tuple[str, ...] = Field(description="a folder, a file or a glob, relative to study.toml")
-    text: str | None = Field(default=None, description="the field that holds the text (default: found, and shown)")
-    group: str | None = Field(default=None, description="never split across held-out")
-    time: str | None = Field(default=None, description="a time split instead: the latest documents are held out")
-    encoding: str = "utf-8"
-    stated: Stated | None = None
-
-    @property
-    def patterns(self) -> tuple[str, ...]:
-        """The `train` patterns, always a tuple."""
-        return (self.train,) if isinstance(self.train, str) else self.train
+TWICE = "write each name once in a table: two languages have two names"
 
 
 class Serve(Table):
@@ -129,7 +97,7 @@ class Study(Table):
     budget: Budget = Budget()
     limits: Limits = Limits()
     start: Start = Start()
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default={})
 
     @property
     def overrides(self) -> dict[str, Any]:
@@ -178,7 +146,8 @@ def load(folder: Path, overrides: tuple[str, ...] = ()) -> Study:
             fix="make one with `keel new DIR`, or name its folder with --study",
         ) from error  # fmt: skip
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise StudyError("study.toml cannot be read", why=str(error), fix="mend that line", where=str(path)) from error
+        fix = TWICE if any(word in str(error).lower() for word in ("overwrite", "duplicate")) else "mend that line"
+        raise StudyError("study.toml cannot be read", why=str(error), fix=fix, where=str(path)) from error
     settings = tree.get("set", {})
     if isinstance(settings, dict):
         tree["set"] = flatten(settings) | dict(parse_override(text) for text in overrides)
@@ -190,7 +159,23 @@ def parse(tree: dict[str, Any], where: str = "study.toml") -> Study:
     try:
         return Study.model_validate(tree)
     except ValidationError as error:
-        raise StudyError.all(_problem(item, where) for item in error.errors()) from error
+        items = error.errors()
+        found = [problem for item in items for problem in _problems(item, where)]
+        data = tree.get("data")
+        if isinstance(data, dict) and not any(_whole(item) for item in items):
+            found += [problem._replace(where=where) for problem in wrong(data)]
+        raise StudyError.all(found) from error
+
+
+def _whole(item: Any) -> Wrong | None:
+    """The problems of [data] as a whole, which are not looked for where one of its values is wrong."""
+    error = item.get("ctx", {}).get("error")
+    return error if isinstance(error, Wrong) else None
+
+
+def _problems(item: Any, where: str) -> list[Problem]:
+    whole = _whole(item)
+    return whole.problems if whole else [_problem(item, where)]
 
 
 def parse_override(text: str) -> tuple[str, Any]:

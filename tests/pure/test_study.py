@@ -150,3 +150,51 @@ def test_a_study_survives_its_own_dump() -> None:
 
 def test_tasks_are_named_once() -> None:
     assert len(TASKS) == len(set(TASKS)) > 20
+
+
+FILES = 'parallel = { en = "help.en", de = "help.de" }\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "sides", "patterns"),
+    [
+        ('train = "a"\n', "text", (), ("a",)),
+        (FILES, "parallel", ("en", "de"), ("help.en", "help.de")),
+        ('train = "p.jsonl"\nparallel = { de = "target", en = "source" }\n', "parallel", ("de", "en"), ("p.jsonl",)),
+        ('train = "t.jsonl"\nprompt = "q"\nanswer = "a"\n', "instructions", ("prompt", "answer"), ("t.jsonl",)),
+    ],
+)
+def test_the_kind_of_data(tmp_path: Path, text: str, kind: str, sides: tuple[str, ...], patterns: object) -> None:
+    data = load(write(tmp_path, f"[data]\n{text}")).data
+    assert (data.kind, data.sides, data.patterns) == (kind, sides, patterns)
+
+
+def test_a_field_is_a_template_and_one_answer_serves_all() -> None:
+    data = study(data={"prompt": ["q", "Q: {q}"], "answer": "a"}).data
+    assert data.templates == (("{q}", "{a}"), ("Q: {q}", "{a}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (FILES.replace("de =", "EN ="), ("one language is on both sides", "en and EN")),
+        (FILES.replace("de =", "en ="), ("study.toml cannot be read", "two languages have two names")),
+        (FILES.replace("help.de", "help.en"), ("both languages have one file or field",)),
+        ('parallel = { en = "a" }\n', ("parallel needs two languages", "found 1")),
+        ('parallel = { en = "a", de = "b", fr = "c" }\n', ("parallel needs two languages", "en, de, fr")),
+        ('parallel = { "English language" = "a", de = "" }\n', ("is no language code", "no file or field")),
+        (f'group = "g"\n{FILES}', ("group with two files of lines",)),
+        (f'text = "t"\ntime = "d"\n{FILES}', ("text, time with parallel", "of plain text alone")),
+        (f'prompt = "p"\n{FILES}', ("parallel and prompt are both named", "'data.answer' is missing")),
+        ('prompt = "p"\n', ("'data.train' is missing", "'data.answer' is missing")),
+        ('train = "x"\ntask = "t"\n', ("task without prompt",)),
+        ('train = "x"\nprompt = ["a", "b", "c"]\nanswer = ["a", "b"]\n', ("3 prompts and 2 answers",)),
+        ('train = "x"\nprompt = "{a"\nanswer = "{}"\n', ("prompt is no template", "'' in answer is no plain name")),
+        ('train = "x"\nprompt = "{a.b}"\nanswer = "{{x}}"\n', ("'a.b' in prompt", "answer names no field")),
+        # A wrong value elsewhere in [data] hides nothing.
+        (f'encodign = "x"\ntext = "t"\n{FILES}', ("unknown field 'data.encodign'", "text with parallel")),
+    ],
+)  # fmt: skip
+def test_pairs_and_instructions_are_held_against_each_other(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    with study_error(*words, "study.toml"):
+        load(write(tmp_path, f"[data]\n{text}"))
