@@ -116,7 +116,7 @@ SEQ2SEQ: Mapping[str, Facts] = {
         judge=JUDGE, families=("llama", "gpt2", *TWO_STACKS), roles=room.prefix_roles, work=room.prefix_work,
     ),
     "translation": Facts(
-        needs=frozenset({"text", "parallel text"}),
+        needs=frozenset({"parallel"}),
         unlocks={"translation": Cite("trained on it", f"{M2M}, section 2")},
         precludes={
             "text-generation": Cite("writes only what the source says", f"{M2M}, section 2"),

@@ -12,8 +12,13 @@ from keel.plan.recipe import Choices
 from keel.study import Study
 
 OPTIONS = "train.options."
-DEFAULT = "clm"
-HAVE = frozenset({"text"})  # parallel text is not read by `keel look` yet
+# By kind of data: the loss where no use case asks for one, and how a study says that its data is of that kind.
+DEFAULTS: Mapping[str, str] = {"text": "clm", "parallel": "translation", "instructions": "instruct"}
+SAID: Mapping[str, str] = {
+    "text": "name plain text: [data] train = ...",
+    "parallel": "name pairs of lines: [data] parallel = { en = ..., de = ... }",
+    "instructions": "name instructions: [data] train, prompt and answer",
+}
 
 
 class Loss(NamedTuple):
@@ -28,17 +33,24 @@ def loss_of(study: Study, choices: Choices) -> Loss:
     """The ladder's loss: the user's, else the one that unlocks the most weight of use cases, the first of equals.
 
     Raises:
-        StudyError: an unknown loss; a family that cannot serve it.
+        StudyError: an unknown loss; one that the data cannot feed; a family that cannot serve it.
     """
-    offered = proposals(study)
+    offered, kind = proposals(study), study.data.kind
     name = str(choices.pick(
-        "train.loss", offered[0]["loss"] if offered else DEFAULT, formula="unlocks the most weight of use cases",
+        "train.loss", offered[0]["loss"] if offered else DEFAULTS[kind], formula="unlocks the most weight of use cases",
         inputs={item["loss"]: item["weight"] for item in offered}, source="facts of each loss, cited in plan.json",
     ))  # fmt: skip
     if name not in FACTS:
         raise StudyError("unknown loss", why=f"found {name!r}", fix=nearest(name, FACTS), where="[set] train.loss")
     options = {name[len(OPTIONS) :]: value for name, value in choices.overrides.items() if name.startswith(OPTIONS)}
-    families = facts_of(name, options).families
+    facts = facts_of(name, options)
+    if lacking := sorted(facts.needs - {kind}):
+        raise StudyError(
+            f"the data cannot feed the loss '{name}'", why=f"it reads {' and '.join(lacking)}, and [data] is {kind}",
+            fix="; ".join(SAID.get(need, f"bring {need}") for need in lacking) + "; or choose another loss",
+            where="[set] train.loss",
+        )  # fmt: skip
+    families = facts.families
     family = str(choices.pick("model.family", families[0], formula="the first that serves the loss", source="default"))
     if family not in families:
         raise StudyError(
@@ -47,12 +59,16 @@ def loss_of(study: Study, choices: Choices) -> Loss:
         )  # fmt: skip
     for option, value in options.items():
         choices.pick(OPTIONS + option, value)
+    if facts.reads == "parallel" and "languages" not in options:
+        named = choices.pick(OPTIONS + "languages", list(study.data.sides), formula="source, target",
+                             source="[data] parallel")  # fmt: skip
+        options = {**options, "languages": named}
     return Loss(name, options, family)
 
 
 def proposals(study: Study) -> list[dict[str, Any]]:
     """Every loss that unlocks a use case and can be trained on this data, most weight first; equals in table order."""
-    found = [_proposal(name, study) for name, facts in FACTS.items() if facts.needs <= HAVE]
+    found = [_proposal(name, study) for name, facts in FACTS.items() if facts.needs <= {study.data.kind}]
     return sorted((item for item in found if item["unlocks"]), key=lambda item: -item["weight"])
 
 

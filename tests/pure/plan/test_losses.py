@@ -12,7 +12,8 @@ from keel.objective.cost import flop_per_token, special_tokens
 from keel.objective.facts import FACTS
 from keel.plan.build import build
 from keel.plan.frame import Inputs
-from keel.plan.losses import proposals
+from keel.plan.losses import loss_of, proposals
+from keel.plan.recipe import Choices
 from keel.study import Study
 
 
@@ -79,3 +80,43 @@ def test_the_use_cases_choose_the_loss(corpus_json: dict[str, Any], fake_machine
         made = build(Inputs(asking(task), corpus_json, fake_machine), "2026-01-01")
         assert made["objective"] == loss
         assert made["losses"] == proposals(asking(task))
+
+
+PAIRS = {"train": (), "parallel": {"en": "a.en", "de": "a.de"}}
+
+
+@pytest.mark.parametrize(
+    ("data", "losses"),
+    [
+        ({}, {"clm", "mlm", "span_corruption"}), (PAIRS, {"translation", "tlm"}),
+        ({"prompt": "q", "answer": "a"}, {"instruct"}),
+    ],
+)  # fmt: skip
+def test_what_the_data_is_decides_which_losses_are_proposed(data: dict[str, Any], losses: set[str]) -> None:
+    tasks = ("translation", "fill-mask", "question-answering")
+    asked = study(data=data, use_case=[{"name": task, "task": task} for task in tasks])
+    found = {item["loss"] for item in proposals(asked)}
+    assert losses <= found
+    assert all(FACTS[loss].needs == {asked.data.kind} for loss in found)
+
+
+@pytest.mark.parametrize(
+    ("data", "loss", "words"),
+    [
+        ({}, "translation", "it reads parallel, and [data] is text"), ({}, "tlm", "parallel = {"),
+        ({}, "instruct", "it reads instructions"), (PAIRS, "clm", "it reads text, and [data] is parallel"),
+        ({"prompt": "q", "answer": "a"}, "tlm", "[data] is instructions"),
+    ],
+)  # fmt: skip
+def test_a_loss_that_the_data_cannot_feed_is_refused(data: dict[str, Any], loss: str, words: str) -> None:
+    with study_error(f"the data cannot feed the loss '{loss}'", words):
+        loss_of(study(data=data), Choices({"train.loss": loss}))
+
+
+def test_languages_come_from_the_data_unless_they_are_named() -> None:
+    assert loss_of(study(data=PAIRS), Choices({})).name == "translation"
+    for given, languages in (({}, ["en", "de"]), ({"train.options.languages": ["de", "en"]}, ["de", "en"])):
+        for loss in ("translation", "tlm"):
+            choices = Choices({"train.loss": loss, **given})
+            assert loss_of(study(data=PAIRS), choices).options["languages"] == languages
+            assert [number.value for number in choices.numbers if number.name.endswith("languages")] == [str(languages)]
