@@ -56,7 +56,7 @@ def look(study: StudyOption = Path("."), set_: SetOption = None, json: JsonOptio
     """Measure the corpus and this machine: evidence/corpus.json, evidence/machine.json."""
 
     def work() -> Answer:
-        from keel.corpus.look import look
+        from keel.verbs import look
 
         return look(study, _load(study, set_))
 

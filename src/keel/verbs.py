@@ -12,6 +12,24 @@ from keel.plan.verb import read_plan
 from keel.study import Study
 
 
+def look(folder: Path, study: Study) -> Answer:
+    """Measure the corpus and the machine, and the released base where [start] names one."""
+    from keel.choose import base
+    from keel.corpus import look as seen
+    from keel.files import read_json, write_json, write_text
+
+    answer = seen.look(folder, study)
+    if not base.named(study):
+        return answer
+    corpus = read_json(folder / "evidence" / "corpus.json", seen.CORPUS)
+    found, tokenizer_json = base.measure(folder, study, seen.source_of(folder, study), corpus)
+    write_text(folder / base.TOKENIZER, tokenizer_json)
+    write_json(folder / base.BASE, base.SCHEMA, found)
+    answer.result["base"], answer.text = found, f"{answer.text}\n{base.show(found)}"
+    answer.writes += [base.BASE, base.TOKENIZER]
+    return answer
+
+
 def run(folder: Path, study: Study, only: str | None, skip: tuple[str, ...], quiet: bool = False) -> Answer:
     """Carry out the plan, then fit what was measured and write the report."""
     _need_train()

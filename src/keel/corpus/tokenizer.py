@@ -124,18 +124,28 @@ def measure(tokenizer_json: str, texts: Sequence[str], train_bytes: float) -> li
     model = json.loads(tokenizer_json)["model"]
     sizes = np.array([len(text.encode()) for text in texts], dtype=np.float64)
     counts = _counts(tokenizer_json, texts, len(model["vocab"]))
-    picks = np.random.Generator(np.random.Philox(key=[0, 0])).integers(0, len(texts), (RESAMPLES, len(texts)))
     rows = []
     for vocabulary in sizes_up_to(len(model["vocab"])):
         tokens = (counts @ lengths(model, vocabulary)).astype(np.float64)
-        ratio = float(sizes.sum() / tokens.sum())
-        low, high = np.quantile(sizes[picks].sum(1) / tokens[picks].sum(1), [0.025, 0.975])
+        each, low, high = ratio(sizes, tokens)
         rows.append({
-            "vocabulary": vocabulary, "bytes_per_token": ratio, "low": float(low), "high": float(high),
-            "train_tokens": train_bytes / ratio, "train_tokens_low": train_bytes / float(high),
-            "train_tokens_high": train_bytes / float(low),
+            "vocabulary": vocabulary, "bytes_per_token": each, "low": low, "high": high,
+            "train_tokens": train_bytes / each, "train_tokens_low": train_bytes / high,
+            "train_tokens_high": train_bytes / low,
         })  # fmt: skip
     return rows
+
+
+def ratio(sizes: np.ndarray, tokens: np.ndarray) -> tuple[float, float, float]:
+    """sum bytes / sum tokens over documents (n,), and its 95 % interval by resampling them.
+
+    Example:
+        >>> ratio(np.array([8.0, 8.0]), np.array([2.0, 2.0]))
+        (4.0, 4.0, 4.0)
+    """
+    picks = np.random.Generator(np.random.Philox(key=[0, 0])).integers(0, len(sizes), (RESAMPLES, len(sizes)))
+    low, high = np.quantile(sizes[picks].sum(1) / tokens[picks].sum(1), [0.025, 0.975])
+    return float(sizes.sum() / tokens.sum()), float(low), float(high)
 
 
 def _counts(tokenizer_json: str, texts: Sequence[str], vocabulary: int) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from keel.errors import Refusal, Refused, StudyError, nearest
 from keel.model.shapes import SHAPES
 from keel.plan import recipe
+from keel.plan.arms import MIN_STEPS, arms_of, total_of
 from keel.plan.experiment import Experiment
 from keel.plan.frame import Inputs, frame_of, tokens_of
 from keel.plan.ladder import Frame, Rung
@@ -17,8 +18,8 @@ from keel.plan.runs import SCRATCH, Length, data_of, experiment_of, length_of, r
 from keel.plan.spec import Spec
 from keel.units import show_count, show_duration
 
-MIN_STEPS = 20
 MAX_EPOCHS_TOLD = 1.0
+ROUTE = "the ladder is trained from fresh weights; a base that [start] names is an arm beside it"
 
 
 def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
@@ -37,15 +38,19 @@ def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
         item for seed_shift, rung in _with_replicates(choices, rungs)
         for item in _experiments(inputs, frame, rung, recipe_, seed_shift)
     ]  # fmt: skip
+    offered = proposals(inputs.study)
+    found = arms_of(inputs, choices, frame, recipe_, experiments, [item["loss"] for item in offered])
     return {
         "as_of": as_of,
         "study": inputs.study.model_dump(mode="json", by_alias=True), "study_sha256": inputs.study.digest(),
-        "route": {"value": "scratch", "why": "the only route this version can plan; released bases are not weighed"},
-        "family": frame.family, "objective": frame.loss, "losses": proposals(inputs.study),
+        "route": {"value": "scratch", "why": ROUTE},
+        "family": frame.family, "objective": frame.loss, "losses": offered,
         "tokenizer": {"vocabulary": frame.tokens},
         "level": choices.pick("ladder.level", 0.9, formula="", source="convention: a 90 % interval"),
         "heldout_max_bytes": recipe_["heldout_max_bytes"],
         "unique_tokens": unique, "experiments": [item.json() for item in experiments],
+        "arms": {"runs": [arm.json() for arm in found.runs], "totals": total_of(found.runs, inputs.machine),
+                 "problems": [problem._asdict() for problem in found.problems]},
         "targets": [_target(choices, frame, rungs, unique)],
         "totals": _totals(experiments, inputs.machine),
         "numbers": [number._asdict() | {"inputs": dict(number.inputs)} for number in choices.numbers],

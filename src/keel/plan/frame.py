@@ -19,11 +19,12 @@ THUMB = "rule of thumb, not measured"
 
 
 class Inputs(NamedTuple):
-    """What a plan is a function of."""
+    """What a plan is a function of; `base` is what is known of released weights to start from, where any are named."""
 
     study: Study
     corpus: Mapping[str, Any]
     machine: Mapping[str, Any]
+    base: Mapping[str, Any] | None = None
 
 
 def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:

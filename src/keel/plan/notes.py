@@ -2,26 +2,9 @@
 
 from __future__ import annotations
 
-from keel.errors import Problem, StudyError
+from keel.errors import Problem
 from keel.objective.facts import FACTS
 from keel.study import Study
-
-SCRATCH = ("auto", "scratch")
-
-
-def check_start(study: Study) -> None:
-    """Only fresh weights can be planned.
-
-    Raises:
-        StudyError: [start] from names a model, a folder or a run.
-    """
-    if study.start.start_from not in SCRATCH:
-        raise StudyError(
-            f"[start] from = '{study.start.start_from}' cannot be planned",
-            why="this version starts from fresh weights only",
-            fix='write from = "auto" or "scratch"',
-            where="study.toml",
-        )  # fmt: skip
 
 
 def notes(study: Study, objective: str) -> list[Problem]:

@@ -16,15 +16,16 @@ SETTABLE = (
     "ladder.tokens", "ladder.factor", "ladder.replicates", "ladder.time_s", "ladder.level", "train.batch_tokens",
     "train.lr_scale", "train.lr_embedding", "train.warmup_tokens", "train.decay_fraction", "train.weight_decay",
     "train.seed", "train.precision", "train.loss", "target.compute", "heldout.max_bytes",
+    "arms.losses", "arms.width", "start.lr",
 )  # fmt: skip
 WHOLE = frozenset({
     "tokenizer.vocabulary", "model.layers", "model.context", "ladder.replicates", "train.batch_tokens", "train.seed",
-    "heldout.max_bytes",
+    "heldout.max_bytes", "arms.width",
 })  # fmt: skip
 MOST_SEEDS = 1 << 32
 SHARES = frozenset({"ladder.level", "train.decay_fraction"})
 TEXTS = frozenset({"model.family", "train.precision", "train.loss"})
-OPEN = ("ladder.tokens.", "train.options.")  # the rest of the name is a width, an option of the loss
+OPEN = ("ladder.tokens.", "train.options.", "arms.options.")  # the rest: a width, an option of a loss
 WARMUP_STEPS = 100
 ZERO_IS_FINE = frozenset({"train.seed", "train.weight_decay", "train.warmup_tokens"})
 
@@ -66,7 +67,7 @@ def _wrong(name: str, value: Any) -> Problem | None:
 
 def _remedy(name: str, value: Any) -> str:
     """What to write in place of a bad value; empty for a good one."""
-    if name.startswith("train.options."):
+    if name.startswith(("train.options.", "arms.options.")):
         return ""  # the loss itself knows its options
     if name.startswith("ladder.tokens"):
         width = name.removeprefix("ladder.tokens").removeprefix(".")
@@ -75,6 +76,9 @@ def _remedy(name: str, value: Any) -> str:
     if name == "ladder.widths":
         good = isinstance(value, list) and len(value) > 1 and all(_width(each) for each in value)
         return "" if good and sorted(set(value)) == value else "write two or more multiples of 8, ascending"
+    if name == "arms.losses":
+        good = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        return "" if good else 'write names: ["mlm", "rtd"]'
     if name in TEXTS:
         return "" if isinstance(value, str) else "write a name"
     if name in SHARES:

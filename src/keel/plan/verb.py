@@ -8,39 +8,42 @@ from pathlib import Path
 from typing import Any
 
 from keel.answer import Answer, Number
+from keel.choose import base
 from keel.errors import Problem, StudyError
 from keel.files import read_json, sha256_file, write_json
 from keel.model.shapes import FEATURES
 from keel.plan.build import build
 from keel.plan.frame import Inputs
 from keel.plan.losses import show as show_losses
-from keel.plan.notes import check_start, notes
+from keel.plan.notes import notes
+from keel.plan.show import show_arms, show_runs
 from keel.study import Study, flatten
-from keel.units import show_bytes, show_count, show_duration
+from keel.units import show_bytes, show_count
 
 SCHEMA = "keel.plan/1"
 EVIDENCE = {"evidence/corpus.json": "keel.corpus/1", "evidence/machine.json": "keel.machine/1"}
 TOPICS = {
     "route": (), "base": (), "loss": ("train.loss", "train.options"), "size": ("ladder.widths", "model", "data"),
-    "ladder": ("ladder", "train", "target", "tokenizer", "heldout"),
+    "ladder": ("ladder", "train", "target", "tokenizer", "heldout", "arms", "start"),
 }  # fmt: skip
 
 
 def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None = None) -> Answer:
     """Make plan.json. Runs that exist keep their identity; what changed since the last plan is shown."""
-    check_start(study)
-    evidence = {name: _read(folder, name, schema) for name, schema in EVIDENCE.items()}
+    wanted = EVIDENCE | ({base.BASE: base.SCHEMA} if base.named(study) else {})
+    evidence = {name: _read(folder, name, schema) for name, schema in wanted.items()}
+    base.check(folder, study, evidence.get(base.BASE))
     made = build(Inputs(study, *evidence.values()), as_of or time.strftime("%Y-%m-%d", time.gmtime()))
-    made["reads"] = {name: sha256_file(folder / name) for name in EVIDENCE}
+    made["reads"] = {name: sha256_file(folder / name) for name in wanted}
     path = folder / "plan.json"
     changes = _changes(path, made, folder)
     write_json(path, SCHEMA, made)
-    shown = ("route", "family", "objective", "tokenizer", "experiments", "targets", "totals")
+    shown = ("route", "family", "objective", "tokenizer", "experiments", "arms", "targets", "totals")
     return Answer(
         result={name: made[name] for name in shown},
         text=show(made, why), numbers=[Number(**number) for number in made["numbers"]], 
-        problems=changes + notes(study, made["objective"]),
-        reads=["study.toml", *EVIDENCE], writes=["plan.json"],
+        problems=changes + notes(study, made["objective"]) + [Problem(**item) for item in made["arms"]["problems"]],
+        reads=["study.toml", *wanted], writes=["plan.json"],
     )  # fmt: skip
 
 
@@ -97,15 +100,9 @@ def show(made: Mapping[str, Any], why: str | None = None) -> str:
         f"total   {made['totals']['text']} ({show_count(made['totals']['flop'])} FLOP, "
         f"memory {show_bytes(made['totals']['memory_bytes'])}; money: {made['totals']['usd_why']})",
         "",
-        f"{'run':<28}{'params':>8}{'tokens':>8}{'steps':>7}{'FLOP':>10}{'time':>14}  teaches",
+        *show_runs(made["experiments"]),
     ]  # fmt: skip
-    for item in made["experiments"]:
-        cost = item["cost"]
-        lines.append(
-            f"{item['id']:<28}{show_count(item['params']['total']):>8}{show_count(item['tokens']):>8}"
-            f"{item['spec']['steps']:>7}{cost['flop']:>10.2g}{show_duration(cost['s']):>14}  "
-            f"{'HELD OUT: ' if item['held_out'] and item['kind'] == 'branch' else ''}{item['why']}"
-        )
+    lines += show_arms(made["arms"], made["experiments"])
     target = made["targets"][0]
     warning = f"; {target['warning']}" if target["warning"] else ""
     lines += ["", f"then    forecast {show_count(target['params'])} params on {show_count(target['tokens'])} tokens "

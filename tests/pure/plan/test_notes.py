@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from keel.errors import StudyError
-from keel.plan.notes import check_start, notes
+from keel.plan.notes import notes
 from keel.study import parse
 
 DATA = {"data": {"train": "x"}}
@@ -29,9 +26,3 @@ def test_a_use_case_that_the_loss_unlocks_needs_no_word() -> None:
 def test_fields_that_are_not_weighed_are_listed() -> None:
     found = notes(parse(DATA | {"budget": {"compute_usd": 10, "deadline": "6 weeks"}}), "clm")
     assert "budget.compute_usd, budget.deadline" in found[0].what
-
-
-def test_a_released_base_is_refused() -> None:
-    with pytest.raises(StudyError, match="cannot be planned"):
-        check_start(parse(DATA | {"start": {"from": "some/model"}}))
-    check_start(parse(DATA | {"start": {"from": "scratch"}}))
