@@ -88,6 +88,7 @@ def run(
     only: Annotated[str | None, typer.Argument(metavar="[ID]", help="One run of the plan (default: all).")] = None,
     study: StudyOption = Path("."),
     dry: Annotated[bool, typer.Option("--dry", help="Build every model and one real batch; train nothing.")] = False,
+    arms: Annotated[bool, typer.Option("--arms", help="The plan's arms and their baseline, not the ladder.")] = False,
     skip: Annotated[list[str] | None, typer.Option(metavar="ID", help="Leave a run out.")] = None,
     on: Annotated[str | None, typer.Option(help="local: in the background, on this machine.")] = None,
     cancel: Annotated[bool, typer.Option("--cancel", help="Ask the background job to save and stop.")] = False,
@@ -104,7 +105,7 @@ def run(
         if on:
             return launch(study, on)
         loaded = _load(study, set_)
-        return dry_run(study, loaded) if dry else run(study, loaded, only, tuple(skip or ()), quiet=json)
+        return dry_run(study, loaded) if dry else run(study, loaded, only, tuple(skip or ()), quiet=json, arms=arms)
 
     _finish("run", json, work)
 

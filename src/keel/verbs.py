@@ -30,13 +30,15 @@ def look(folder: Path, study: Study) -> Answer:
     return answer
 
 
-def run(folder: Path, study: Study, only: str | None, skip: tuple[str, ...], quiet: bool = False) -> Answer:
-    """Carry out the plan, then fit what was measured and write the report."""
+def run(
+    folder: Path, study: Study, only: str | None, skip: tuple[str, ...], quiet: bool = False, arms: bool = False
+) -> Answer:
+    """Carry out the ladder (or its arms), then fit what was measured and write the report."""
     _need_train()
     from keel.report.page import report
     from keel.run.ladder import Ladder
 
-    answer = Ladder(folder, study, skip, only, quiet=quiet).run()
+    answer = Ladder(folder, study, skip, only, quiet=quiet, arms=arms).run()
     if not any(row["ok"] for row in answer.result["runs"]):
         gates = [problem for problem in answer.problems if "failed its gate" in problem.what]
         raise Refused(Refusal(

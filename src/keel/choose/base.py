@@ -23,7 +23,7 @@ from keel.study import Study
 BASE, TOKENIZER = "evidence/base.json", "evidence/base-tokenizer.json"
 SCHEMA = "keel.base/1"
 SAMPLE_BYTES = 4_000_000
-SALT = "base"  # which documents are sampled has nothing to do with which are held out
+SALT = "base\0"  # which documents are sampled has nothing to do with which are held out
 
 
 def named(study: Study) -> bool:
@@ -128,7 +128,7 @@ def _sample(source: Source, corpus: dict[str, Any]) -> Iterator[Document]:
         if is_heldout(corpus["split"], document):
             continue
         first = first or document
-        if place(key_hash(split_key(document)), SALT) < share:
+        if place(key_hash(SALT + split_key(document))) < share:
             found = True
             yield document
     if first is not None and not found:

@@ -18,7 +18,7 @@ def show_runs(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def show_arms(arms: Mapping[str, Any], ladder: Sequence[Mapping[str, Any]]) -> list[str]:
     """The arms under their baseline; nothing where there are none."""
-    runs = arms["runs"]
+    runs = arms.get("runs")
     if not runs:
         return []
     known = {item["id"]: item for item in ladder}

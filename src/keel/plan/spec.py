@@ -56,6 +56,13 @@ class Spec:
         return self.steps * self.batch_tokens
 
     @property
+    def kind(self) -> str:
+        """A "trunk" never decays, a "branch" leaves one, a "single" run is whole in itself."""
+        if self.decay_start >= self.steps:
+            return "trunk"
+        return "branch" if self.start["kind"] == "branch" else "single"
+
+    @property
     def run_id(self) -> str:
         """Readable, and unique to the identity: w32-L2-307k-1a2b3c4d; a trunk ends in "trunk".
 
@@ -67,7 +74,7 @@ class Spec:
             'w16-L2-51.2k'
         """
         size = f"w{self.size['width']}-L{self.size['layers']}"
-        kind = "trunk-" if self.decay_start >= self.steps else ""
+        kind = "trunk-" if self.kind == "trunk" else ""
         lead = "" if self.objective == UNMARKED else f"{self.objective.replace(':', '.')}-"
         lead += "continued-" if self.start["kind"] in ("released", "run") else ""
         return f"{lead}{size}-{show_count(self.tokens)}-{kind}{self.digest()[:8]}"

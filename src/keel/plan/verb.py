@@ -102,7 +102,7 @@ def show(made: Mapping[str, Any], why: str | None = None) -> str:
         "",
         *show_runs(made["experiments"]),
     ]  # fmt: skip
-    lines += show_arms(made["arms"], made["experiments"])
+    lines += show_arms(made.get("arms", {}), made["experiments"])
     target = made["targets"][0]
     warning = f"; {target['warning']}" if target["warning"] else ""
     lines += ["", f"then    forecast {show_count(target['params'])} params on {show_count(target['tokens'])} tokens "

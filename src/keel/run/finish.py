@@ -30,7 +30,7 @@ SCHEMA = "keel.result/1"
 
 
 def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[str, Any]:
-    """Judge, gate and write `result.json`; a branch that passes is exported to `model/`."""
+    """Judge, gate and write `result.json`; a run that passes is exported to `model/`; no trunk is."""
     size = Size(**spec.size)
     params = cost.params(spec.objective, spec.options, spec.family, size)
     flop_a_token = cost.flop_per_token(spec.objective, spec.options, spec.family, size)
@@ -42,10 +42,9 @@ def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[s
         exam = Exam(trained.parts, trained.objective, shards, size.context, questions)
         judgement = evaluate.judge(trained.objective.facts.judge)(exam)
         gate = _stalled(judgement)
-    is_branch = spec.start["kind"] == "branch"
     result = {
-        "id": folder.name, "kind": "branch" if is_branch else "trunk", "family": spec.family,
-        "objective": spec.objective, "params": params._asdict() | {"total": params.total}, "tokens": spec.tokens,
+        "id": folder.name, "kind": spec.kind, "family": spec.family, "objective": spec.objective,
+        "params": params._asdict() | {"total": params.total}, "tokens": spec.tokens,
         "steps": spec.steps, "flop": flop_a_token * spec.tokens,
         "loss_nats_per_token": judgement.nats_per_token if judgement else None,
         "judge": trained.objective.facts.judge,
@@ -54,7 +53,7 @@ def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[s
         "heldout": {"bytes": shards.heldout_bytes, "tokens": len(shards.heldout), "sha256": shards.heldout_sha256},
         "ok": gate is None, "gate": gate, "spec_sha256": spec.digest(),
     }  # fmt: skip
-    if is_branch and gate is None:
+    if spec.kind != "trunk" and gate is None:
         _export(spec, folder, shards, trained, result)
     write_json(folder / "result.json", SCHEMA, result)
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from keel.answer import Answer
 from keel.corpus.look import source_of
 from keel.corpus.shards import prepare
-from keel.errors import Preempted, Problem, Refusal, Stopped, StudyError, nearest
+from keel.errors import Preempted, Problem, Refusal, Stopped, StudyError
 from keel.files import digest, read_json, sha256_file, write_json
 from keel.laws import seal
 from keel.laws.forecast import forecast
@@ -20,12 +20,12 @@ from keel.laws.law import Target
 from keel.laws.read.table import read
 from keel.plan.spec import SCHEMA as SPEC_SCHEMA
 from keel.plan.verb import read_plan, stale
-from keel.progress import Progress
+from keel.run.chosen import chosen
+from keel.run.going import LadderProgress
 from keel.run.lock import held
 from keel.run.pool import Pool, Task
 from keel.size.time import gemm_peak_flop_per_s
 from keel.study import Study
-from keel.units import show_count
 
 RESULT = "keel.result/1"
 
@@ -40,13 +40,14 @@ class Ladder:
         skip: tuple[str, ...] = (),
         only: str | None = None,
         quiet: bool = False,
+        arms: bool = False,
     ) -> None:
         self.folder, self.study, self.quiet = folder, study, quiet
         self.plan = read_plan(folder)
         problems = stale(folder, study, self.plan)
         if problems:
             raise StudyError.all(problems)
-        self.experiments: list[dict[str, Any]] = _selected(self.plan["experiments"], skip, only)
+        self.experiments = chosen(self.plan, skip, only, arms)
         self.machine = read_json(folder / "evidence" / "machine.json", "keel.machine/1")
         self.problems: list[Problem] = []
         self.writes: list[str] = []
@@ -79,7 +80,7 @@ class Ladder:
         small = [item for item in todo if not item["held_out"]]
         size = max(1, min(self.plan["totals"]["side_by_side"], len(small) or 1))
         with Pool(size, 1, lock_fd) as pool, _signals(pool):
-            progress = _Progress(self, todo)
+            progress = LadderProgress(self.folder, todo, self._say)
             try:
                 pool.run([self._task(item, todo) for item in self._stretches(small)], progress)
                 for rung in _held_out_rungs(todo):
@@ -99,11 +100,11 @@ class Ladder:
         """Trunks cut at their branching steps, so that a branch need not wait for its trunk's end."""
         stretches = []
         for item in items:
-            starts = self._branch_steps(item["id"])
-            if item["kind"] == "branch":
-                start = item["spec"]["start"]
+            starts, start = self._branch_steps(item["id"]), item["spec"]["start"]
+            if item["kind"] != "trunk":
+                needs = [f"{start['run']}@{start['step']}"] if start["kind"] == "branch" else []
                 stretches.append(item | {"name": item["id"], "until": item["spec"]["steps"], "keep": [], "finish": True,
-                                         "needs": [f"{start['run']}@{start['step']}"]})  # fmt: skip
+                                         "needs": needs})  # fmt: skip
                 continue
             for place, until in enumerate(starts):
                 stretches.append(item | {"name": f"{item['id']}@{until}", "until": until, "keep": starts,
@@ -111,7 +112,7 @@ class Ladder:
                                          "needs": [f"{item['id']}@{starts[place - 1]}"] if place else []})  # fmt: skip
         order = {item["id"]: place for place, item in enumerate(self.experiments)}
         trunks = {item["id"]: order.get(item["trunk"] or item["id"], 0) for item in stretches}
-        return sorted(stretches, key=lambda item: (trunks[item["id"]], item["until"], item["kind"] != "branch"))
+        return sorted(stretches, key=lambda item: (trunks[item["id"]], item["until"], item["kind"] == "trunk"))
 
     def _branch_steps(self, trunk: str) -> list[int]:
         steps = {int(item["spec"]["start"]["step"]) for item in self.plan["experiments"] if item["trunk"] == trunk}
@@ -206,25 +207,20 @@ class Ladder:
                 what = f"{item['id']} failed its gate: {result['gate']['name']}"
                 fix = "it is left out of the fit; see its metrics.jsonl"
                 self.problems.append(Problem(what, result["gate"]["why"], fix, item["id"]))
-            if item["kind"] == "branch":
+            if item["kind"] != "trunk":
                 self._score(item) if not (path.parent / "score.json").exists() else None
-                results.append({name: result[name] for name in ("id", "tokens", "flop", "bits_per_byte", "ok")})
-        text = "\n".join(f"{row['id']:<28} {row['bits_per_byte']:.4f} bits per byte" for row in results if row["ok"])
+                results.append(
+                    {name: result[name] for name in ("id", "tokens", "flop", "judge", "bits_per_byte", "ok")}
+                )
+        wide = max([len(row["id"]) for row in results] or [0])
+        text = "\n".join(
+            f"{row['id']:<{wide}} {row['bits_per_byte']:.4f} {row['judge'].replace('_', ' ')}"
+            for row in results
+            if row["ok"]
+        )
         return Answer(
             result={"runs": results}, text=text, problems=self.problems, reads=["plan.json"], writes=self.writes
         )
-
-
-def _selected(experiments: list[dict[str, Any]], skip: tuple[str, ...], only: str | None) -> list[dict[str, Any]]:
-    """All experiments, or one with its trunk, less what is skipped."""
-    known = {item["id"]: item for item in experiments}
-    wrong = [name for name in (*skip, *((only,) if only else ())) if name not in known]
-    if wrong:
-        raise StudyError.all(Problem(f"no run is called '{name}'", "plan.json does not name it", nearest(name, known))
-                             for name in wrong)  # fmt: skip
-    wanted = {only, known[only]["trunk"]} if only else set(known)
-    return [item for item in experiments
-            if item["id"] in wanted and item["id"] not in skip and item["trunk"] not in skip]  # fmt: skip
 
 
 def _held_out_rungs(todo: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -254,42 +250,3 @@ def _signals(pool: Pool) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class _Progress:
-    """One line for the whole ladder: what runs now, its loss and its forecast, and the time left."""
-
-    def __init__(self, ladder: Ladder, todo: list[dict[str, Any]]) -> None:
-        self.ladder = ladder
-        self.cost = {item["id"]: float(item["cost"]["s"]) for item in todo}
-        self.flop = {item["id"]: float(item["cost"]["own_flop"]) for item in todo}
-        self.skipped = {item["id"]: int(item["spec"]["start"].get("step", 0)) for item in todo}
-        self.done = dict.fromkeys(self.cost, 0.0)
-        self.bar = Progress("ladder", sum(self.cost.values()))
-
-    def __call__(self, task: Task, message: Mapping[str, Any]) -> None:
-        run_id = task.message["id"]
-        for text in message.get("began", ()):
-            self.ladder._say(f"{run_id}: {text}")
-        if "progress" in message:
-            line, first = message["progress"], self.skipped[run_id]
-            own = (line["step"] - first) / max(1, message["steps"] - first)
-            self.done[run_id] = self.cost[run_id] * min(1.0, own)
-            rate = f"{show_count(line['tokens_per_s'])} tok/s" if line["tokens_per_s"] else ""
-            mfu = f"mfu {100 * line['mfu']:.0f}%" if line["mfu"] else ""
-            self.bar.update(sum(self.done.values()),
-                            f"{run_id} loss {line['loss']:.3f} {self._expected(run_id)} {rate} {mfu}")  # fmt: skip
-        elif message.get("done"):
-            self.done[run_id] = self.cost[run_id]
-
-    def _expected(self, run_id: str) -> str:
-        """The sealed interval, where this run has one."""
-        path = self.ladder.folder / "runs" / run_id / "forecast.json"
-        if not path.exists():
-            return ""
-        sealed = read_json(path, seal.SCHEMA)
-        return f"(forecast {sealed['low']:.3f}-{sealed['high']:.3f} bits per byte)"
-
-    def close(self) -> None:
-        """Leave the closing line."""
-        self.bar.close(f"{sum(self.done.values()) / self.bar.total:.0%} done")
