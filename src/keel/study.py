@@ -34,15 +34,29 @@ class Serve(Table):
     queries_per_day: float | None = Field(default=None, gt=0)
 
 
+class Fields(Table):
+    """Which fields of an eval file hold what (default: found by their usual names, and shown)."""
+
+    text: str | None = Field(default=None, description="text, query, source line, or list of words")
+    answer: str | None = Field(default=None, description="label, text to find, summary, translation, or list of tags")
+    group: str | None = Field(default=None, description="rows of one group are all learnt from or all judged by")
+
+
 class UseCase(Table):
-    """One thing the model is for."""
+    """One thing the model is for; `eval` and what follows it say how it is judged."""
 
     name: str = Field(min_length=1)
     task: str
     weight: float = Field(default=1.0, gt=0)
-    eval: str | None = None
+    eval: str | None = Field(default=None, description="a file of rows, relative to study.toml")
     metric: str | None = None
     accept: float | None = None
+    margin: float | None = Field(default=None, gt=0, lt=1, description="how much worse is still as good, in the metric")
+    fields: Fields = Fields()
+    how: str | None = Field(default=None, description="probe | fine-tune | few-shot, where a task allows several")
+    prompt: str | None = Field(default=None, description="a template with {text} and {answer}")
+    shots: int | None = Field(default=None, ge=0, description="rows shown in the prompt, of each label or in all")
+    languages: tuple[str, str] | None = Field(default=None, description="of a translation: source, target")
     serve: Serve | None = None
     value_usd: float | None = Field(default=None, ge=0)
 
@@ -214,7 +228,7 @@ def _fields_at(steps: list[str]) -> list[str]:
     model: type[BaseModel] = Study
     tables: dict[str, type[BaseModel]] = {
         "data": Data, "use_case": UseCase, "budget": Budget, "limits": Limits, "start": Start,
-        "serve": Serve, "stated": Stated,
+        "serve": Serve, "stated": Stated, "fields": Fields,
     }  # fmt: skip
     for step in steps:
         model = tables.get(step, model)
