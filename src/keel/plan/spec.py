@@ -47,8 +47,9 @@ class Spec:
         return asdict(self)
 
     def digest(self) -> str:
-        """sha256 of the identity."""
-        return digest(self.json())
+        """sha256 of the identity; of a release its digest counts, not where it lies."""
+        start = {name: value for name, value in self.start.items() if name != "folder" or "sha256" not in self.start}
+        return digest(self.json() | {"start": start})
 
     @property
     def tokens(self) -> int:

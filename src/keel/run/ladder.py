@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from keel.answer import Answer
 from keel.corpus.look import source_of
 from keel.corpus.shards import prepare
-from keel.errors import Preempted, Problem, Refusal, Stopped, StudyError
-from keel.files import digest, read_json, sha256_file, write_json
+from keel.errors import Problem, Refusal, StudyError
+from keel.files import read_json, sha256_file, write_json
 from keel.laws import seal
 from keel.laws.forecast import forecast
 from keel.laws.law import Target
 from keel.laws.read.table import read
 from keel.plan.spec import SCHEMA as SPEC_SCHEMA
+from keel.plan.spec import from_json
 from keel.plan.verb import read_plan, stale
+from keel.run import asked
 from keel.run.chosen import chosen
 from keel.run.going import LadderProgress
 from keel.run.lock import held
-from keel.run.pool import Pool, Task
+from keel.run.pool import Pool, Task, interruptible
 from keel.size.time import gemm_peak_flop_per_s
 from keel.study import Study
 
@@ -47,6 +46,7 @@ class Ladder:
         problems = stale(folder, study, self.plan)
         if problems:
             raise StudyError.all(problems)
+        self.cases = asked.check(folder, study)
         self.experiments = chosen(self.plan, skip, only, arms)
         self.machine = read_json(folder / "evidence" / "machine.json", "keel.machine/1")
         self.problems: list[Problem] = []
@@ -65,6 +65,9 @@ class Ladder:
             todo = [item for item in self.experiments if not self.done(item["id"]) and not self._cut_off(item)]
             if todo:
                 self._carry_out(todo, lock_fd)
+            problems, writes = asked.ask(self.folder, self.cases, self.plan, lock_fd)
+            self.problems += problems
+            self.writes += writes
             return self._answer()
 
     def done(self, run_id: str) -> bool:
@@ -79,7 +82,7 @@ class Ladder:
     def _carry_out(self, todo: list[dict[str, Any]], lock_fd: int) -> None:
         small = [item for item in todo if not item["held_out"]]
         size = max(1, min(self.plan["totals"]["side_by_side"], len(small) or 1))
-        with Pool(size, 1, lock_fd) as pool, _signals(pool):
+        with Pool(size, 1, lock_fd) as pool, interruptible(pool):
             progress = LadderProgress(self.folder, todo, self._say)
             try:
                 pool.run([self._task(item, todo) for item in self._stretches(small)], progress)
@@ -89,10 +92,6 @@ class Ladder:
                     pool.run([self._task(item, todo) for item in self._stretches(rung)], progress)
                     for item in rung:
                         self._score(item)
-            except Preempted as stop:
-                if pool.interrupted:
-                    raise Stopped from stop
-                raise
             finally:
                 progress.close()
 
@@ -137,12 +136,14 @@ class Ladder:
             if not path.exists():
                 write_json(path, SPEC_SCHEMA, item["spec"])
                 continue
-            found = {name: value for name, value in read_json(path, SPEC_SCHEMA).items() if name != "schema"}
-            if digest(found) != digest(item["spec"]):
+            found, wanted = from_json(read_json(path, SPEC_SCHEMA), str(path)), from_json(item["spec"])
+            if found.digest() != wanted.digest():
                 raise StudyError(
                     "a run's identity was edited", why="spec.json is not what its id stands for",
                     fix="restore it, or move that folder away", where=str(path),
                 )  # fmt: skip
+            if found != wanted:  # a release that lies elsewhere now
+                write_json(path, SPEC_SCHEMA, item["spec"])
 
     def _seal(self, item: dict[str, Any]) -> None:
         """Forecast a held-out branch from the runs measured so far, before its trunk starts."""
@@ -234,19 +235,3 @@ def _held_out_rungs(todo: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 def _sha256(path: Path) -> str | None:
     return sha256_file(path) if path.exists() else None
-
-
-@contextmanager
-def _signals(pool: Pool) -> Iterator[None]:
-    """SIGTERM and Ctrl-C make every worker save; the first asks, and nothing is lost."""
-
-    def on_signal(number: int, frame: Any) -> None:
-        pool.interrupted = number == signal.SIGINT
-        pool.stop()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
