@@ -25,8 +25,11 @@ class Extra(NamedTuple):
 
 EXTRAS = (
     Extra("train", ("torch", "transformers", "safetensors"), "run, demo"),
+    Extra("eval", ("sklearn", "sacrebleu", "rouge_score"), "judging models on the tasks of [[use_case]] eval"),
     Extra("bench", ("accelerate", "datasets"), "make bench against other trainers"),
 )
+# Where a module's name is not that of its package.
+PACKAGES = {"sklearn": "scikit-learn", "rouge_score": "rouge-score"}
 
 
 def doctor() -> Answer:
@@ -57,18 +60,18 @@ def doctor() -> Answer:
 
 
 def _missing(extra: Extra) -> list[str]:
-    return [name for name in extra.modules if importlib.util.find_spec(name) is None]
+    return [PACKAGES.get(name, name) for name in extra.modules if importlib.util.find_spec(name) is None]
 
 
 def _state(extra: Extra) -> str:
     if _missing(extra):
         return "not complete"
-    return ", ".join(f"{name} {_version(name)}" for name in extra.modules)
+    return ", ".join(f"{PACKAGES.get(name, name)} {_version(name)}" for name in extra.modules)
 
 
 def _version(name: str) -> str:
     try:
-        return version(name)
+        return version(PACKAGES.get(name, name))
     except PackageNotFoundError:
         return "?"
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.errors import Problem, StudyError
-from keel.evaluate.intervals import Interval, mean
+from keel.evaluate.intervals import Interval, mean, of
+from keel.evaluate.tasks.classes import macro_f1
 
 POWER = 0.8
 MOST = 10**9
@@ -66,25 +67,65 @@ def noninferior(
         raise StudyError.all(problems)
     gaps = left - right
     found = mean(gaps, level=2 * level - 1, groups=groups, ends=(-1.0, 1.0))
+    return _verdict(found, margin, level, len(gaps), bool((gaps == gaps[0]).all()))
+
+
+def noninferior_labels(
+    truth: NDArray[np.str_], small: NDArray[np.str_], big: NDArray[np.str_], margin: float, level: float = 0.95,
+    groups: Sequence[str] = (),
+) -> Verdict:  # fmt: skip
+    """The same of macro-F1, which is no mean of items: F1(small) - F1(big) over resampled items, labels kept paired.
+
+    Where both gave the same labels to all items nothing can be resampled: the bounds are those of a mean of zeros.
+
+    Raises:
+        StudyError: as `noninferior`.
+
+    Example:
+        >>> truth = np.array(["a", "b"] * 300)
+        >>> noninferior_labels(truth, truth, truth, .02).answer
+        'not worse'
+    """
+    if len(small) != len(big) or (small == big).all():
+        return noninferior(np.zeros(len(small)), np.zeros(len(big)), margin, level, groups)
+    if problems := list(_problems(np.zeros(len(small)), np.zeros(len(big)), margin, level, groups)):
+        raise StudyError.all(problems)
+    known, is_class = np.unique(truth, return_inverse=True)
+    given = [_classes(labels, known) for labels in (small, big)]
+
+    def gap(places: NDArray[np.int64]) -> float:
+        mine, theirs = (macro_f1(is_class[places], classes[places], len(known)) for classes in given)
+        return mine - theirs
+
+    return _verdict(of(gap, len(truth), level=2 * level - 1, groups=groups), margin, level, len(truth), False)
+
+
+def _classes(labels: NDArray[np.str_], known: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Places of labels among the known ones; their number for one that is not."""
+    at = np.searchsorted(known, labels).clip(max=len(known) - 1)
+    return np.where(known[at] == labels, at, len(known))
+
+
+def _verdict(found: Interval, margin: float, level: float, items: int, alike: bool) -> Verdict:
     if found.low > -margin:
-        return Verdict("not worse", found, margin, level, len(gaps))
+        return Verdict("not worse", found, margin, level, items)
     if found.high < -margin:
-        return Verdict("worse", found, margin, level, len(gaps))
-    return Verdict("unknown", found, margin, level, len(gaps), _more(gaps, found, margin, level))
+        return Verdict("worse", found, margin, level, items)
+    return Verdict("unknown", found, margin, level, items, _more(items, alike, found, margin, level))
 
 
-def _more(gaps: NDArray[np.float64], found: Interval, margin: float, level: float) -> int | None:
+def _more(items: int, alike: bool, found: Interval, margin: float, level: float) -> int | None:
     """Items beside those there are; None where the difference is the margin itself."""
     room = abs(margin + found.value)
-    if (gaps == gaps[0]).all():
+    if alike:
         # Nothing is known of the spread but its exact bound: q^n = 1 - level, (1 - q) (distance to the end) = room.
         share = room / (1 + found.value if found.value > -margin else 1 - found.value)
         needed = math.log(1 - level) / math.log1p(-share) if 0 < share < 1 else math.inf
     else:
         tails = NormalDist().inv_cdf(level) + NormalDist().inv_cdf(POWER)
         half = (found.high - found.low) / 2 / NormalDist().inv_cdf(level)  # its standard error, groups and all
-        needed = len(gaps) * (tails * half / room) ** 2 if room else math.inf
-    return max(1, math.ceil(needed) - len(gaps)) if needed < MOST else None
+        needed = items * (tails * half / room) ** 2 if room else math.inf
+    return max(1, math.ceil(needed) - items) if needed < MOST else None
 
 
 def _problems(

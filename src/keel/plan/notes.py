@@ -31,7 +31,8 @@ def _not_weighed(study: Study) -> list[Problem]:
         "budget.deadline": study.budget.deadline, "budget.value_usd": study.budget.value_usd,
         "budget.compute": study.budget.compute, "limits.hardware": study.limits.hardware,
         "limits.deployed": study.limits.deployed, "data.stated": study.data.stated,
-        "use_case.accept": [case.accept for case in study.use_case if case.accept is not None],
+        "use_case.metric": [case.name for case in study.use_case if case.metric is not None and not case.eval],
+        "use_case.accept": [case.name for case in study.use_case if case.accept is not None and not case.eval],
         "use_case.serve": [case.serve for case in study.use_case if case.serve is not None],
     }  # fmt: skip
     names = [name for name, value in given.items() if value]

@@ -17,6 +17,7 @@ from keel.plan.frame import Inputs
 from keel.plan.losses import show as show_losses
 from keel.plan.notes import notes
 from keel.plan.show import show_arms, show_runs
+from keel.plan.tasks import asked
 from keel.study import Study, flatten
 from keel.units import show_bytes, show_count
 
@@ -33,6 +34,7 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     wanted = EVIDENCE | ({base.BASE: base.SCHEMA} if base.named(study) else {})
     evidence = {name: _read(folder, name, schema) for name, schema in wanted.items()}
     base.check(folder, study, evidence.get(base.BASE))
+    judged = asked(folder, study)
     made = build(Inputs(study, *evidence.values()), as_of or time.strftime("%Y-%m-%d", time.gmtime()))
     made["reads"] = {name: sha256_file(folder / name) for name in wanted}
     path = folder / "plan.json"
@@ -40,9 +42,9 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     write_json(path, SCHEMA, made)
     shown = ("route", "family", "objective", "tokenizer", "experiments", "arms", "targets", "totals")
     return Answer(
-        result={name: made[name] for name in shown},
-        text=show(made, why), numbers=[Number(**number) for number in made["numbers"]], 
-        problems=changes + notes(study, made["objective"]) + [Problem(**item) for item in made["arms"]["problems"]],
+        result={name: made[name] for name in shown} | {"tasks": judged.result},
+        text="\n".join([*judged.lines, show(made, why)]), numbers=[Number(**number) for number in made["numbers"]], 
+        problems=changes + judged.problems + notes(study, made["objective"]) + [Problem(**item) for item in made["arms"]["problems"]],
         reads=["study.toml", *wanted], writes=["plan.json"],
     )  # fmt: skip
 

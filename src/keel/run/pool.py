@@ -8,13 +8,13 @@ import selectors
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from keel.corpus.machine import ALLOCATOR
-from keel.errors import Preempted, Problem, StudyError
+from keel.errors import Preempted, Problem, Stopped, StudyError
 
 QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
          "TRANSFORMERS_VERBOSITY": "error", "PYTHONUNBUFFERED": "1"}  # fmt: skip
@@ -22,7 +22,7 @@ QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLE
 
 @dataclass(frozen=True)
 class Task:
-    """One stretch of training; `needs` are names of tasks that must be done before it."""
+    """One stretch of training, or a model to be judged; `needs` are names of tasks that must be done before it."""
 
     name: str
     message: Mapping[str, Any]
@@ -152,6 +152,30 @@ class Pool:
                 on_message(task, message)
 
 
+@contextmanager
+def interruptible(pool: Pool) -> Iterator[None]:
+    """SIGTERM and Ctrl-C make every worker save; the first asks, and nothing is lost.
+
+    Raises:
+        Stopped: it was Ctrl-C that ended the work.
+    """
+
+    def on_signal(number: int, frame: Any) -> None:
+        pool.interrupted = number == signal.SIGINT
+        pool.stop()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    except Preempted as stop:
+        if pool.interrupted:
+            raise Stopped from stop
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _diverged(result: dict[str, Any] | None) -> bool:
     """Whether a stretch ended without weights that others could go on from."""
     return result is not None and result["gate"] is not None and result["gate"]["name"] == "diverged"
@@ -162,6 +186,6 @@ def _died(worker: _Worker) -> StudyError:
     name = worker.task.name if worker.task else "a worker"
     why = f"the process ended with signal {-code}" if code < 0 else f"the process ended with code {code}"
     return StudyError(
-        f"training of {name} stopped", why=why + (" (out of memory?)" if code == -9 else ""),
+        f"work on {name} stopped", why=why + (" (out of memory?)" if code == -9 else ""),
         fix="run the same command again: it goes on from the last checkpoint", where=name,
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """A training process: takes tasks as JSON lines on stdin, answers with JSON lines on stdout.
 
-{"id", "folder", "parent", "shards", "until", "keep", "threads", "finish", "forecast_sha256", "peak_flop_per_s"}
+{"id", "folder", "parent", "shards", "until", "keep", "threads", "finish", "forecast_sha256", "peak_flop_per_s"}, or
+{"sort": "tasks", "id", "folder", "study", "spec_sha256", "threads", "cases"} to judge a trained model (run/judging.py)
 -> {"progress": ...}*, then one of {"done": result or null}, {"preempted": true}, {"problems": [...]}, {"bug": text}.
 """
 
@@ -12,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -56,7 +58,7 @@ def _answer(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any]:
     from keel.files import place_error
 
     try:
-        return {"done": _work(task, out, flag)}
+        return {"done": SORTS[task.get("sort", "train")](task, out, flag)}
     except Preempted:
         return {"preempted": True}
     except StudyError as error:
@@ -97,6 +99,19 @@ def _work(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any] | Non
     began |= {"notes": list(trained.objective.notes)} if trained.objective.notes else {}
     _note_execution(folder, task, time.monotonic() - started_s, began)
     return result
+
+
+def _judge(task: dict[str, Any], out: TextIO, flag: Flag) -> None:
+    """A trained model on the user's tasks."""
+    import torch
+
+    from keel.run.judging import judge
+
+    torch.set_num_threads(task["threads"])
+    judge(task, lambda seen: say(out, seen | {"id": task["id"]}), flag)
+
+
+SORTS: Mapping[str, Callable[[dict[str, Any], TextIO, Flag], Any]] = {"train": _work, "tasks": _judge}
 
 
 def _note_execution(folder: Path, task: dict[str, Any], seconds: float, began: dict[str, Any]) -> None:

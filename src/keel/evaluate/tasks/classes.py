@@ -38,7 +38,8 @@ def classified(
         notes=[*notes, *(f"{baseline}: {each}" for each in words.notes)],
     )  # fmt: skip
     mine, theirs = (_macro_f1(truth, each, level, groups) for each in (labels, words.labels))
-    return replace(found, measures={**found.measures, "macro-F1": mine}, beside={**found.beside, "macro-F1": theirs})
+    measures, beside = {**found.measures, "macro-F1": mine}, {**found.beside, "macro-F1": theirs}
+    return replace(found, measures=measures, beside=beside, labels=(truth, labels))
 
 
 def _macro_f1(truth: Labels, labels: Labels, level: float, groups: Sequence[str]) -> intervals.Interval:

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,6 +77,11 @@ def bag_of_words(train: Sequence[str], labels: Sequence[str], test: Sequence[str
         >>> bag_of_words(texts, ["+", "+", "-", "-"] * 5, ["good night", "bad night"]).labels.tolist()
         ['+', '-']
     """
+    return _learnt(tuple(train), tuple(labels), tuple(test))
+
+
+@lru_cache(maxsize=4)  # the same rows stand beside every model
+def _learnt(train: tuple[str, ...], labels: tuple[str, ...], test: tuple[str, ...]) -> Predicted:
     made = vectors()
     return classify(made.fit_transform(train), labels, made.transform(test))
 

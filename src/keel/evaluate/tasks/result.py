@@ -18,9 +18,11 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The first of `measures` decides; `items` are its scores on the test rows, in order, for paired comparisons.
+    """The first of `measures` decides unless said otherwise; `items` are its scores on the test rows, in order.
 
-    `beside`: the same measures of the baseline. `over`: the first measure less the baseline's, on the same rows.
+    `scores`: those of every measure that is a mean over rows; `groups` of the rows, and `labels` (true, given) where
+    there are any: what paired comparisons need. `beside`: the same measures of the baseline. `over`: the first measure
+    less the baseline's, on the same rows.
     """
 
     task: str
@@ -33,6 +35,9 @@ class Result:
     test: int
     level: float = LEVEL
     notes: tuple[str, ...] = field(default=())
+    scores: Mapping[str, Scores] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    labels: tuple[NDArray[np.str_], NDArray[np.str_]] | None = None
 
     @property
     def headroom(self) -> bool:
@@ -47,6 +52,8 @@ class Result:
             "beside": {name: found._asdict() for name, found in self.beside.items()},
             "over": self.over._asdict(), "headroom": self.headroom, "notes": list(self.notes),
             "items": [float(score) for score in self.items],
+            "scores": {name: [float(score) for score in found] for name, found in self.scores.items()},
+            "groups": _numbered(self.groups), "labels": self.labels and [each.tolist() for each in self.labels],
         }  # fmt: skip
 
     def __str__(self) -> str:
@@ -56,6 +63,12 @@ class Result:
         lines.append(f"  over {self.baseline}: {self.over.value:+.3f} ({self.over.low:+.3f} to {self.over.high:+.3f})")
         lines += [f"  {note}" for note in ([] if self.headroom else [f"no head-room: {self.baseline} is over .95"])]
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+
+def _numbered(groups: Sequence[str]) -> list[int]:
+    """Groups by the order in which they come: their names are the user's data, and say no more."""
+    seen: dict[str, int] = {}
+    return [seen.setdefault(name, len(seen)) for name in groups]
 
 
 def compared(
@@ -75,5 +88,5 @@ def compared(
         measures={name: intervals.mean(found, level=level, groups=groups) for name, found in scores.items()},
         beside={name: intervals.mean(beside[name], level=level, groups=groups) for name in scores},
         over=intervals.mean(scores[first] - beside[first], level=level, groups=groups, ends=(-1.0, 1.0)),
-        notes=tuple(notes),
+        notes=tuple(notes), scores=dict(scores), groups=tuple(groups),
     )  # fmt: skip

@@ -162,18 +162,17 @@ def _fields(path: Path, use: UseCase, how: str) -> dict[str, str]:
         raise StudyError("there are no rows", why="the file is empty", where=str(path), fix="bring labelled rows")
     keys, found, problems = tuple(first.keys or first.values), dict[str, str](), list[Problem]()
     evaluator = EVALUATORS[how]
-    for name, said, usual in (("text", use.fields.text, evaluator.text), ("answer", use.fields.answer, evaluator.answer),
-                              ("group", use.fields.group, GROUPS)):  # fmt: skip
+    holds = f"the file's fields are {', '.join(keys)}"[:300]
+    for name, usual in (("text", evaluator.text), ("answer", evaluator.answer), ("group", GROUPS)):
+        said, where = getattr(use.fields, name), f"{path}: fields.{name}"
         if said is not None and said not in keys:
-            problems.append(Problem(f"no field '{said}'", f"the file's fields are {', '.join(keys)}"[:300],
-                                    nearest(said, keys), f"{path}: fields.{name}"))  # fmt: skip
+            problems.append(Problem(f"no field '{said}'", holds, nearest(said, keys), where))
         at = said if said is not None else next((key for key in usual if key in keys), None)
         if at is not None:
             found[name] = at
         elif name != "group":
-            problems.append(Problem(f"no field for the {name} was found", f"the file's fields are {', '.join(keys)}"[:300],
-                                    f"write fields.{name} = ...; usual names are {', '.join(usual)}",
-                                    f"{path}: fields.{name}"))  # fmt: skip
+            fix = f"write fields.{name} = ...; usual names are {', '.join(usual)}"
+            problems.append(Problem(f"no field for the {name} was found", holds, fix, where))
     if found.get("text") == found.get("answer") and "text" in found:
         problems.append(Problem(f"'{found['text']}' is both text and answer", "one field cannot be learnt from itself",
                                 "name two fields", f"{path}: fields"))  # fmt: skip
