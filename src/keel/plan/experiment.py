@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from keel.plan.spec import Spec
@@ -64,6 +64,8 @@ class Experiment:
 
 
 def differences(baseline: Spec, spec: Spec) -> dict[str, list[Any]]:
-    """Fields that differ: name -> [baseline's, ours]."""
+    """Fields that differ: name -> [baseline's, ours]; to a whole run a branch is what it is from step 0 on."""
+    if spec.kind == "single" and baseline.kind == "branch":
+        baseline = replace(baseline, start={"kind": "scratch"})
     ours, theirs = spec.json(), baseline.json()
     return {name: [theirs[name], ours[name]] for name in ours if ours[name] != theirs[name]}

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from keel.choose import base
 from keel.corpus.look import source_of
+from keel.corpus.split import SALT
 
 CONFIG = {"model_type": "bert", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
           "intermediate_size": 128, "max_position_embeddings": 64, "type_vocab_size": 2, "vocab_size": 300}  # fmt: skip
@@ -56,7 +57,7 @@ def measured(release: Path, corpus: dict[str, Any]) -> tuple[dict[str, Any], str
 @pytest.fixture
 def corpus() -> dict[str, Any]:
     """What of corpus.json is read: nothing is held out."""
-    return {"split": {"by": "document", "threshold": 0.0, "salt": "keel-split", "moved": {}, "train_bytes": 110_000}}
+    return {"split": {"by": "document", "threshold": 0.0, "salt": SALT, "moved": {}, "train_bytes": 110_000}}
 
 
 def test_tokens_are_counted_on_whole_texts_whatever_the_release_cuts(release: Path, corpus: dict[str, Any]) -> None:

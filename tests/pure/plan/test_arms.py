@@ -63,6 +63,7 @@ def test_a_loss_arm_changes_the_loss_and_all_else_that_differs_follows(make: Any
     assert set(arms["mlm"]["factors"]) == {"objective"}
     assert arms["mlm"]["factors"]["objective"] == ["clm", "mlm"]
     assert {"family", "size", "steps"} <= set(arms["mlm"]["derived"])
+    assert "start" not in arms["mlm"]["derived"], "both begin from fresh weights"
     assert arms["mlm"]["spec"]["data"] == made["experiments"][0]["spec"]["data"]
     shown = "\n".join(show_arms(made["arms"], made["experiments"]))
     assert "family llama -> " in shown
@@ -102,7 +103,8 @@ def test_what_cannot_be_an_arm_is_said(make: Any) -> None:
     assert all(arm["spec"]["start"]["kind"] == "scratch" for arm in found["runs"])
     short = BERT_TINY | {"size": BERT_TINY["size"] | {"context": 32}}
     assert any("model.context to 32" in problem["fix"] for problem in make(short)["arms"]["problems"])
-    told = [problem["what"] for problem in make()["arms"]["problems"]]
+    other = {"use_case": [*USES["use_case"], {"name": "other tongue", "task": "translation"}]}
+    told = [problem["what"] for problem in make(uses=other)["arms"]["problems"]]
     assert any("mbart" in what for what in told), "it must be told the language of the text"
 
 
