@@ -44,7 +44,8 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     return Answer(
         result={name: made[name] for name in shown} | {"tasks": judged.result},
         text="\n".join([*judged.lines, show(made, why)]), numbers=[Number(**number) for number in made["numbers"]], 
-        problems=changes + judged.problems + notes(study, made["objective"]) + [Problem(**item) for item in made["arms"]["problems"]],
+        problems=[*changes, *judged.problems, *notes(study, made["objective"]),
+                  *(Problem(**item) for item in made["arms"]["problems"])],
         reads=["study.toml", *wanted], writes=["plan.json"],
     )  # fmt: skip
 
