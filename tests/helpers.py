@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -103,6 +104,12 @@ def study(train: str = "text", **tables: Any) -> Study:
     """A study of the folder `train`."""
     data = {"train": train} | tables.pop("data", {})
     return Study.model_validate({"data": data, **tables})
+
+
+def golden(name: str) -> dict[str, Any]:
+    """Numbers that original code gave: tests/golden/NAME.json says which commit of what, and how they were made."""
+    found: dict[str, Any] = json.loads((Path(__file__).parent / "golden" / f"{name}.json").read_text(encoding="utf-8"))
+    return found
 
 
 @contextmanager
