@@ -74,5 +74,5 @@ def special_tokens(loss: str, options: Mapping[str, Any], context: int) -> tuple
 
 
 def _known(loss: str, options: Mapping[str, Any]) -> Facts | None:
-    """Facts of a loss of keel's own; those of the user's cannot be read without torch."""
-    return facts_of(loss, options) if loss in FACTS else None
+    """Facts of a loss of keel's own, or of the user's (reading module:Name takes torch); None where nobody knows."""
+    return facts_of(loss, options) if loss in FACTS or ":" in loss else None

@@ -16,6 +16,7 @@ from keel.objective.held import facts_of
 from keel.plan.experiment import Experiment
 from keel.plan.frame import Inputs
 from keel.plan.ladder import Frame
+from keel.plan.losses import with_languages
 from keel.plan.recipe import Choices
 from keel.plan.runs import SCRATCH, Rates, data_of, experiment_of, length_of, rates_of, spec_of
 
@@ -103,9 +104,11 @@ def options_of(choices: Choices, loss: str) -> dict[str, Any]:
 
 def _loss_arm(given: _Given, name: str) -> Experiment | Problem:
     """The baseline with another loss; one that wants an option said, or cannot be of this size, is no arm yet."""
-    options, frame, base = options_of(given.choices, name), given.frame, given.baseline
+    options: Mapping[str, Any] = options_of(given.choices, name)
+    frame, base = given.frame, given.baseline
     try:
         facts = facts_of(name, options)
+        options = with_languages(options, facts, given.inputs.study)
         added = cost.special_tokens(name, options, frame.context)
     except StudyError as error:
         what, why, fix, _ = error.problems[0]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from keel.errors import StudyError, nearest
-from keel.objective.facts import FACTS, Cite
+from keel.objective.facts import FACTS, Cite, Facts
 from keel.objective.held import facts_of
 from keel.plan.recipe import Choices
 from keel.study import Study
@@ -40,7 +40,7 @@ def loss_of(study: Study, choices: Choices) -> Loss:
         "train.loss", offered[0]["loss"] if offered else DEFAULTS[kind], formula="unlocks the most weight of use cases",
         inputs={item["loss"]: item["weight"] for item in offered}, source="facts of each loss, cited in plan.json",
     ))  # fmt: skip
-    if name not in FACTS:
+    if name not in FACTS and ":" not in name:
         raise StudyError("unknown loss", why=f"found {name!r}", fix=nearest(name, FACTS), where="[set] train.loss")
     options = {name[len(OPTIONS) :]: value for name, value in choices.overrides.items() if name.startswith(OPTIONS)}
     facts = facts_of(name, options)
@@ -59,11 +59,17 @@ def loss_of(study: Study, choices: Choices) -> Loss:
         )  # fmt: skip
     for option, value in options.items():
         choices.pick(OPTIONS + option, value)
-    if facts.reads == "parallel" and "languages" not in options:
-        named = choices.pick(OPTIONS + "languages", list(study.data.sides), formula="source, target",
-                             source="[data] parallel")  # fmt: skip
-        options = {**options, "languages": named}
-    return Loss(name, options, family)
+    settled = with_languages(options, facts, study)
+    if settled is not options:
+        choices.pick(OPTIONS + "languages", settled["languages"], formula="source, target", source="[data] parallel")
+    return Loss(name, settled, family)
+
+
+def with_languages(options: Mapping[str, Any], facts: Facts, study: Study) -> Mapping[str, Any]:
+    """Options of a loss on pairs of lines: the languages of [data], unless they are said."""
+    if facts.reads != "parallel" or "languages" in options:
+        return options
+    return {**options, "languages": list(study.data.sides)}
 
 
 def proposals(study: Study) -> list[dict[str, Any]]:

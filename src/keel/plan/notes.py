@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from keel.errors import Problem
-from keel.objective.facts import FACTS
+from keel.objective.fact import Facts
 from keel.study import Study
 
 
-def notes(study: Study, objective: str) -> list[Problem]:
+def notes(study: Study, objective: str, facts: Facts) -> list[Problem]:
     """Use cases that the loss precludes or does not unlock, and fields that are recorded but not weighed."""
-    facts = FACTS[objective]
     found = []
     for case in study.use_case:
         if case.task in facts.precludes:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from keel.files import digest
 from keel.model.shapes import SHAPES, Size
 from keel.objective import cost
+from keel.objective.own import code_sha256
 from keel.plan.experiment import Cost, Experiment, Kind
 from keel.plan.frame import Inputs, threads_of
 from keel.plan.spec import Spec
@@ -54,7 +55,7 @@ def spec_of(
         batch_tokens=recipe["batch"], steps=length.steps, decay_start=length.decay_start, warmup_steps=warmup,
         lr_hidden=rates.hidden, lr_embedding=rates.embedding, beta1=0.9, beta2=0.95, epsilon=1e-8,
         weight_decay=recipe["weight_decay"], clip_norm=1.0, seed=recipe["seed"] + seed_shift,
-        precision=recipe["precision"],
+        precision=recipe["precision"], code_sha256=code_sha256(name, options),
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ class Spec:
 
     `data` names what was read by digest; `steps` counts optimiser steps from step 0, also on a branch; `decay_start`
     is the step at which the learning rate begins to fall linearly to zero (= `steps` on a trunk: no decay).
+    `code_sha256` is of the file of a user's own loss.
     """
 
     objective: str
@@ -41,10 +42,11 @@ class Spec:
     clip_norm: float
     seed: int
     precision: Mapping[str, str]
+    code_sha256: str = ""
 
     def json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values; `code_sha256` is left out where the loss is one of keel's own."""
+        return {name: value for name, value in asdict(self).items() if value or name != "code_sha256"}
 
     def digest(self) -> str:
         """sha256 of the identity; of a release its digest counts, not where it lies."""
@@ -96,8 +98,8 @@ def from_json(value: Mapping[str, Any], where: str = "") -> Spec:
     """A Spec from spec.json; unknown or missing fields are refused by name."""
     fields = {name: field for name, field in value.items() if name != "schema"}
     known = set(Spec.__dataclass_fields__)
-    if set(fields) != known:
-        odd = sorted(set(fields) ^ known)
+    if set(fields) | {"code_sha256"} != known:
+        odd = sorted((set(fields) | {"code_sha256"}) ^ known)
         raise StudyError(
             "this spec was written by another keel", why=f"fields that differ: {', '.join(odd)}",
             fix="plan again, or use the keel that wrote it", where=where,

@@ -12,6 +12,9 @@ from keel.choose import base
 from keel.errors import Problem, StudyError
 from keel.files import read_json, sha256_file, write_json
 from keel.model.shapes import FEATURES
+from keel.objective import own
+from keel.objective.fact import Facts
+from keel.objective.held import facts_of
 from keel.plan.build import build
 from keel.plan.frame import Inputs
 from keel.plan.losses import show as show_losses
@@ -34,6 +37,7 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     wanted = EVIDENCE | ({base.BASE: base.SCHEMA} if base.named(study) else {})
     evidence = {name: _read(folder, name, schema) for name, schema in wanted.items()}
     base.check(folder, study, evidence.get(base.BASE))
+    own.find_in(folder)
     judged = asked(folder, study)
     made = build(Inputs(study, *evidence.values()), as_of or time.strftime("%Y-%m-%d", time.gmtime()))
     made["reads"] = {name: sha256_file(folder / name) for name in wanted}
@@ -44,10 +48,14 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     return Answer(
         result={name: made[name] for name in shown} | {"tasks": judged.result},
         text="\n".join([*judged.lines, show(made, why)]), numbers=[Number(**number) for number in made["numbers"]], 
-        problems=[*changes, *judged.problems, *notes(study, made["objective"]),
+        problems=[*changes, *judged.problems, *notes(study, made["objective"], _facts(made)),
                   *(Problem(**item) for item in made["arms"]["problems"])],
         reads=["study.toml", *wanted], writes=["plan.json"],
     )  # fmt: skip
+
+
+def _facts(made: Mapping[str, Any]) -> Facts:
+    return facts_of(made["objective"], made["experiments"][0]["spec"]["options"])
 
 
 def read_plan(folder: Path) -> dict[str, Any]:

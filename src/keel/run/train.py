@@ -16,6 +16,7 @@ from keel import model, objective
 from keel.corpus.shards import Shards
 from keel.errors import Preempted
 from keel.model.shapes import Size
+from keel.objective import own
 from keel.objective.base import Objective
 from keel.objective.cost import flop_per_token
 from keel.plan.spec import Spec
@@ -74,6 +75,8 @@ class Loop:
 
     def __init__(self, spec: Spec, place: Place, shards: Shards) -> None:
         self.spec, self.place = spec, place
+        own.find_in(place.folder.parent.parent)
+        own.check_code(spec.objective, spec.options, spec.code_sha256, str(place.folder))
         vocabulary = parts.vocabulary_of(spec, shards)
         self.objective = objective.load(spec.objective, spec.options, vocabulary)
         self.family = model.load(spec.family)
