@@ -6,17 +6,23 @@ Each record is told in every template of its task. A record's pairs are all trai
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from string import Formatter
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from keel.corpus import formats, parallel
-from keel.corpus.parallel import Bitext, Pair
+from keel.corpus.pair_writer import PARTS, SHOWN, Kept, Rule, Writer, by_share, check_parts
+from keel.corpus.parallel import Bitext, Pair, named
+from keel.corpus.tokenizer import load
 from keel.errors import Problem, StudyError, nearest
-from keel.files import canonical, read_json, write_json
+from keel.files import canonical, digest, read_json, sha256_file, write_json, write_text
 
-SCHEMA = "keel.instructions/1"
+SCHEMA = "keel.instructions/2"
+BATCH_PAIRS = 4096
 SIDES = ("prompt", "answer")
 
 
@@ -28,11 +34,16 @@ class Template(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A file of records (jsonl, csv, parquet, arrow) and how each is told."""
+    """A file of records (jsonl, csv, parquet, arrow) and how each is told.
+
+    `field` names the field that holds the name of a record's task, `group` that of records that are never split.
+    """
 
     path: Path
     templates: Sequence[Template]
     encoding: str = "utf-8"
+    field: str = ""
+    group: str = ""
 
 
 def fields(text: str, where: str = "template") -> tuple[str, ...]:
@@ -81,7 +92,7 @@ def render(template: Template, values: Mapping[str, Any], where: str = "template
 
 
 def pairs(task: Task) -> Iterator[Pair]:
-    """Every record in every template, record by record.
+    """Every record in every template, record by record; equal prompts have one key, whatever their answers are.
 
     Raises:
         StudyError: no template, one without an answer's field, or a record that does not fill it.
@@ -94,42 +105,88 @@ def pairs(task: Task) -> Iterator[Pair]:
         if not fields(template.answer, where):
             raise StudyError("a template has one answer for all records", why=f"found {template.answer!r}", where=where,
                              fix="name a field of the record in it, such as {answer}")  # fmt: skip
-    wanted = list(dict.fromkeys(name for each in task.templates for text in each for name in fields(text, where)))
-    for record in formats.records(task.path, task.encoding, wanted):
-        key = canonical({name: str(record.values.get(name)) for name in wanted}).decode()
+    asked = list(dict.fromkeys(name for each in task.templates for name in fields(each.prompt, where)))
+    beside = [name for each in task.templates for name in fields(each.answer, where)]
+    beside += [name for name in (task.field, task.group) if name]
+    for record in formats.records(task.path, task.encoding, list(dict.fromkeys([*asked, *beside]))):
+        place = f"{where}:{record.number}"
+        key = canonical({name: str(record.values.get(name)) for name in asked}).decode()
+        key = named(record.values, task.group, place) if task.group else key
+        name = named(record.values, task.field, place) if task.field else ""
         for template in task.templates:
-            prompt, answer = render(template, record.values, f"{where}:{record.number}")
-            yield Pair(record.number, prompt, answer, key)
+            prompt, answer = render(template, record.values, place)
+            yield Pair(record.number, prompt, answer, key, name)
 
 
 class Instructions:
-    """Tasks by name, each a Bitext of prompts and answers."""
+    """Tasks by name, each a Bitext of prompts and answers; `without` are those that leave nothing to train on."""
 
-    def __init__(self, folder: Path, tasks: Mapping[str, Bitext]) -> None:
-        self.folder, self.tasks = folder, tasks
-        first = next(iter(tasks.values()))
-        self.tokenizer_path, self.vocabulary = first.tokenizer_path, first.vocabulary
+    kind: ClassVar[str] = "instructions"
+
+    def __init__(self, folder: Path, tasks: Mapping[str, Bitext], index: Mapping[str, Any]) -> None:
+        self.folder, self.tasks, self.tokenizer_path = folder, tasks, folder / "tokenizer.json"
+        self.vocabulary, self.without = int(index["vocabulary"]), tuple(index["without"])
+        self.heldout_bytes = sum(task.heldout_bytes for task in tasks.values())
+        self.heldout_sha256 = digest([task.heldout_sha256 for task in tasks.values()])
+
+    def heldout_tokens(self) -> np.ndarray:
+        """All held-out tokens, prompts and answers, task by task."""
+        return np.concatenate([task.heldout_tokens() for task in self.tasks.values()])
+
+    def token_counts(self) -> np.ndarray:
+        """How often each token stands in the pairs to train on, shape (vocabulary,)."""
+        return np.asarray(sum(task.token_counts() for task in self.tasks.values()))
 
     @property
     def problems(self) -> list[Problem]:
         """What was left out."""
-        return [problem for task in self.tasks.values() for problem in task.problems]
+        found = [problem for task in self.tasks.values() for problem in task.problems]
+        if self.without:
+            shown = ", ".join(self.without[:SHOWN]) + (" ..." if len(self.without) > SHOWN else "")
+            found.append(Problem(f"{len(self.without)} tasks are left out", f"all their pairs are held out: {shown}",
+                                 "bring more records of them", str(self.folder)))  # fmt: skip
+        return found
 
 
 def write(folder: Path, tasks: Mapping[str, Task], tokenizer_json: str, heldout_share: float = 0.02) -> None:
-    """Tokenise every task into a folder of its own; the index comes last.
+    """Tokenise every task; the index comes last.
 
     Raises:
-        StudyError: no task; a task that leaves nothing to train on, or nothing held out.
+        StudyError: no task; nothing is left to train on, or nothing is held out.
     """
     if not tasks:
         raise StudyError("there is no task", why="a mixture of instructions needs one", fix="name a file of records",
                          where=str(folder))  # fmt: skip
+    every = (pair._replace(task=name) for name, task in tasks.items() for pair in pairs(task))
+    write_pairs(folder, every, tokenizer_json, Rule(by_share(heldout_share)))
+
+
+def write_pairs(
+    folder: Path, every: Iterable[Pair], tokenizer_json: str, rule: Rule, identity: Mapping[str, Any] | None = None
+) -> None:
+    """Tokenise pairs into a folder for each `task` of theirs; the index comes last.
+
+    Raises:
+        StudyError: nothing is left to train on, or nothing is held out.
+    """
     if folder.exists():
         shutil.rmtree(folder)
-    for name, task in tasks.items():
-        parallel.write(folder / name, pairs(task), tokenizer_json, SIDES, heldout_share)
-    write_json(folder / "index.json", SCHEMA, {"tasks": list(tasks)})
+    tokenizer, kept = load(tokenizer_json), Kept()
+    writers = dict[str, Writer]()
+    left = iter(every)
+    while batch := list(islice(left, BATCH_PAIRS)):
+        for name in dict.fromkeys(pair.task for pair in batch):
+            if name not in writers:
+                writers[name] = Writer(folder / f"{len(writers):05d}", tokenizer, SIDES, rule, kept)
+            writers[name].add([pair for pair in batch if pair.task == name])
+    counts = [writer.close() for writer in writers.values()]
+    check_parts({part: sum(count[part] for count in counts) for part in PARTS}, folder)
+    write_text(folder / "tokenizer.json", tokenizer_json)
+    full = {name: writer.folder.name for (name, writer), count in zip(writers.items(), counts) if count["train"]}
+    write_json(folder / "index.json", SCHEMA, {
+        "identity": dict(identity or {}), "tasks": full, "without": sorted(writers.keys() - full.keys()),
+        "vocabulary": tokenizer.get_vocab_size(), "tokenizer_sha256": sha256_file(folder / "tokenizer.json"),
+    })  # fmt: skip
 
 
 def open_instructions(folder: Path) -> Instructions:
@@ -139,7 +196,9 @@ def open_instructions(folder: Path) -> Instructions:
         StudyError: a file is missing, truncated or edited; it is named.
     """
     index = read_json(folder / "index.json", SCHEMA)
-    return Instructions(folder, {name: parallel.open_bitext(folder / name) for name in index["tasks"]})
+    parallel.check_file(folder, "tokenizer.json", index["tokenizer_sha256"])
+    tasks = {name: parallel.open_bitext(folder / place) for name, place in index["tasks"].items()}
+    return Instructions(folder, tasks, index)
 
 
 def slots(counts: Sequence[int], cap: int = 0) -> list[int]:

@@ -7,37 +7,21 @@ one side is a line ahead of the other for the rest of the file.
 from __future__ import annotations
 
 import shutil
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from keel.corpus import formats
-from keel.corpus.split import key_hash, place
+from keel.corpus.pair_writer import END, PARTS, SCHEMA, SIDES, Kept, Rule, Writer, by_share, check_parts
+from keel.corpus.pair_writer import Pair as Pair
 from keel.corpus.tokenizer import load
 from keel.errors import Problem, StudyError, nearest
-from keel.files import read_json, replacing, sha256_file, write_json, write_text
+from keel.files import digest, read_json, sha256_file, write_text
 
-SCHEMA = "keel.parallel/1"
-PARTS, SIDES = ("train", "heldout"), ("source", "target")
 BATCH_LINES = 1024
-SHOWN = 5
-
-
-class Pair(NamedTuple):
-    """A line and its translation; `number` is that of the line or record, from 1.
-
-    Pairs of one `key`, of one source where there is none, are all trained on or all held out.
-    """
-
-    number: int
-    source: str
-    target: str
-    key: str = ""
 
 
 def from_files(source: Path, target: Path, encoding: str = "utf-8") -> Iterator[Pair]:
@@ -60,8 +44,10 @@ def from_files(source: Path, target: Path, encoding: str = "utf-8") -> Iterator[
         yield Pair(left[0], left[1].rstrip("\r\n"), right[1].rstrip("\r\n"))
 
 
-def from_table(path: Path, fields: Sequence[str] = (), encoding: str = "utf-8") -> Iterator[Pair]:
+def from_table(path: Path, fields: Sequence[str] = (), encoding: str = "utf-8", group: str = "") -> Iterator[Pair]:
     """Two fields of every record of a jsonl, csv, parquet or arrow file; of a tsv without header, its two columns.
+
+    `group` names the field of records that are never split.
 
     Raises:
         StudyError: a field is missing or no text, or a line of a tsv has not two columns.
@@ -72,13 +58,27 @@ def from_table(path: Path, fields: Sequence[str] = (), encoding: str = "utf-8") 
     if len(fields) != 2:
         raise StudyError("no two fields are named", why=f"found {list(fields)}", where=str(path),
                          fix="name the field of the source and that of the target")  # fmt: skip
-    for record in formats.records(path, encoding, list(fields)):
+    for record in formats.records(path, encoding, [*fields, *([group] if group else [])]):
         wrong = [name for name in fields if not isinstance(record.values.get(name), str)]
         if wrong:
             raise StudyError(f"a record has no text in '{wrong[0]}'", fix=nearest(wrong[0], record.values),
                              why=f"found {record.values.get(wrong[0])!r}"[:200],
                              where=f"{path}:{record.number}")  # fmt: skip
-        yield Pair(record.number, record.values[fields[0]], record.values[fields[1]])
+        key = named(record.values, group, f"{path}:{record.number}") if group else ""
+        yield Pair(record.number, record.values[fields[0]], record.values[fields[1]], key)
+
+
+def named(values: Mapping[str, Any], field: str, where: str) -> str:
+    """The name that a field holds: of a group, of a task.
+
+    Raises:
+        StudyError: there is no such field, or it is empty.
+    """
+    found = str(values.get(field, "") or "").strip()
+    if not found:
+        raise StudyError(f"a record has no '{field}'", why=f"found {values.get(field)!r}"[:200], where=where,
+                         fix="fill it in" if field in values else nearest(field, values))  # fmt: skip
+    return found
 
 
 def _columns(path: Path, encoding: str) -> Iterator[Pair]:
@@ -113,10 +113,15 @@ class Lines:
 class Bitext:
     """Pairs of tokenised lines, memory-mapped: `train` and `heldout` are (source, target)."""
 
+    kind: ClassVar[str] = "parallel"
+
     def __init__(self, folder: Path, index: Mapping[str, Any]) -> None:
         self.folder, self.tokenizer_path = folder, folder / "tokenizer.json"
         self.languages: tuple[str, str] = (index["languages"][0], index["languages"][1])
         self.vocabulary, self.empty, self.num_empty = int(index["vocabulary"]), index["empty"], int(index["num_empty"])
+        self.num_trained, self.heldout_bytes = int(index["num_trained"]), int(index["heldout_bytes"])
+        self.heldout_sha256 = digest([index["files"][f"heldout.{side}.{end}"] for side in SIDES
+                                      for end in ("bin", "ends")])  # fmt: skip
         dtype = np.dtype(index["dtype"])
         self.train, self.heldout = (
             tuple(Lines(_read(folder / f"{part}.{side}.bin", dtype), _read(folder / f"{part}.{side}.ends", END))
@@ -124,17 +129,27 @@ class Bitext:
             for part in PARTS
         )  # fmt: skip
 
+    def heldout_tokens(self) -> np.ndarray:
+        """All held-out tokens, those of the source first."""
+        return np.concatenate([np.asarray(side.tokens) for side in self.heldout]).astype(np.int64)
+
+    def token_counts(self) -> np.ndarray:
+        """How often each token stands on either side of the pairs to train on, shape (vocabulary,)."""
+        return np.asarray(sum(np.bincount(side.tokens, minlength=self.vocabulary) for side in self.train))
+
     @property
     def problems(self) -> list[Problem]:
         """What was left out, and where it stood."""
-        if not self.num_empty:
-            return []
-        shown = ", ".join(str(number) for number in self.empty) + (" ..." if self.num_empty > len(self.empty) else "")
-        return [Problem(f"{self.num_empty} pairs have an empty side and are left out", f"lines {shown}",
-                        "nothing to do, unless you expected a translation there", str(self.folder))]  # fmt: skip
-
-
-END = np.dtype("<i8")
+        found, where = [], str(self.folder)
+        if self.num_empty:
+            shown = ", ".join(map(str, self.empty)) + (" ..." if self.num_empty > len(self.empty) else "")
+            found.append(Problem(f"{self.num_empty} pairs have an empty side and are left out", f"lines {shown}",
+                                 "nothing to do, unless you expected a translation there", where))  # fmt: skip
+        if self.num_trained:
+            found.append(Problem(f"{self.num_trained} held-out pairs are left out",
+                                 "their source is also trained on, in another group", "nothing to do",
+                                 where))  # fmt: skip
+        return found
 
 
 def _read(path: Path, dtype: np.dtype[Any]) -> np.ndarray:
@@ -150,72 +165,42 @@ def open_bitext(folder: Path) -> Bitext:
     """
     index = read_json(folder / "index.json", SCHEMA)
     for name, known in index["files"].items():
-        if not (folder / name).exists() or sha256_file(folder / name) != known:
-            raise StudyError(
-                f"{name} is not what was written", why="it is missing, truncated or edited (sha256 differs)",
-                fix=f"delete the folder {folder.name} and make it again", where=str(folder / name),
-            )  # fmt: skip
+        check_file(folder, name, known)
     return Bitext(folder, index)
 
 
+def check_file(folder: Path, name: str, known: str) -> None:
+    """Hold a file against its checksum.
+
+    Raises:
+        StudyError: it is missing, truncated or edited.
+    """
+    if not (folder / name).exists() or sha256_file(folder / name) != known:
+        raise StudyError(
+            f"{name} is not what was written", why="it is missing, truncated or edited (sha256 differs)",
+            fix=f"delete the folder {folder.name} and make it again", where=str(folder / name),
+        )  # fmt: skip
+
+
 def write(
-    folder: Path, pairs: Iterable[Pair], tokenizer_json: str, languages: tuple[str, str], heldout_share: float = 0.02
-) -> None:
+    folder: Path, pairs: Iterable[Pair], tokenizer_json: str, languages: Sequence[str], heldout_share: float = 0.02,
+    rule: Rule | None = None, identity: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
     """Tokenise pairs into `folder`; those with an empty side are left out and named, equal sources stay on one side.
 
-    The index comes last, so that a folder without one is made again.
+    `rule` says what is held out, in place of a share. The index comes last, so that a folder without one is made again.
 
     Raises:
         StudyError: no pair is left to train on, or none is held out.
     """
     if folder.exists():
         shutil.rmtree(folder)
-    tokenizer = load(tokenizer_json)
-    dtype = np.dtype("<u2") if tokenizer.get_vocab_size() <= 1 << 16 else np.dtype("<u4")
-    empty: list[int] = []
-    ends = {(part, side): array("q") for part in PARTS for side in SIDES}
-    with ExitStack() as stack:
-        files = {(part, side): stack.enter_context(replacing(folder / f"{part}.{side}.bin")) for part, side in ends}
-        kept = (pair for pair in pairs if _has_both(pair, empty))
-        while batch := list(islice(kept, BATCH_LINES)):
-            _encode(batch, tokenizer, dtype, heldout_share, files, ends)
-    for (part, side), found in ends.items():
-        with replacing(folder / f"{part}.{side}.ends") as file:
-            file.write(np.array(found, END).tobytes())
-    _check_parts({part: len(ends[part, "source"]) for part in PARTS}, folder)
+    writer = Writer(folder, load(tokenizer_json), languages, rule or Rule(by_share(heldout_share)), Kept())
+    left = iter(pairs)
+    while batch := list(islice(left, BATCH_LINES)):
+        writer.add(batch)
     write_text(folder / "tokenizer.json", tokenizer_json)
-    names = [f"{part}.{side}.{end}" for part, side in ends for end in ("bin", "ends")]
-    write_json(folder / "index.json", SCHEMA, {
-        "languages": list(languages), "dtype": dtype.str, "vocabulary": tokenizer.get_vocab_size(),
-        "empty": empty[:SHOWN], "num_empty": len(empty),
-        "files": {name: sha256_file(folder / name) for name in [*names, "tokenizer.json"]},
-    })  # fmt: skip
-
-
-def _has_both(pair: Pair, empty: list[int]) -> bool:
-    """Whether both sides say something; the number of one that does not is noted."""
-    whole = bool(pair.source.strip() and pair.target.strip())
-    if not whole:
-        empty.append(pair.number)
-    return whole
-
-
-def _encode(
-    batch: Sequence[Pair], tokenizer: Any, dtype: np.dtype[Any], heldout_share: float,
-    files: Mapping[tuple[str, str], BinaryIO], ends: Mapping[tuple[str, str], array[int]],
-) -> None:  # fmt: skip
-    parts = ["heldout" if place(key_hash(pair.key or pair.source)) < heldout_share else "train" for pair in batch]
-    for side in SIDES:
-        encoded = tokenizer.encode_batch_fast([getattr(pair, side) for pair in batch], add_special_tokens=False)
-        for part, item in zip(parts, encoded):
-            files[part, side].write(np.asarray(item.ids, dtype).tobytes())
-            known = ends[part, side]
-            known.append((known[-1] if known else 0) + len(item.ids))
-
-
-def _check_parts(counts: Mapping[str, int], folder: Path) -> None:
-    problems = {"train": "no pair is left to train on", "heldout": "no pair is held out"}
-    why = f"{sum(counts.values())} pairs have text on both sides"
-    found = [Problem(problems[part], why, "bring more pairs", str(folder)) for part in PARTS if not counts[part]]
-    if found:
-        raise StudyError.all(found)
+    counts = writer.close(identity, ["tokenizer.json"])
+    if not all(counts.values()):
+        (folder / "index.json").unlink()
+    check_parts(counts, folder)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from keel.corpus import formats, places
 from keel.corpus.formats import PLAIN, Record
 from keel.corpus.places import Found
+from keel.data import Data
 from keel.errors import Problem, StudyError, nearest
-from keel.study import Data
 
 TEXT_NAMES = ("text", "content", "body", "document", "raw_content", "article", "story", "passage", "description")
 
@@ -64,6 +64,10 @@ class Source:
     def name(self, path: Path) -> str:
         """A file's path relative to the study's folder."""
         return Path(os.path.relpath(path, self.root)).as_posix()
+
+    def key(self, path: Path) -> str:
+        """A file's name below the data's own folder."""
+        return self.found.key(path)
 
     def documents(self, files: list[Path] | None = None) -> Iterator[Document]:
         """Every document with text; empty ones are counted in `empty`.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from keel.corpus.measure import Files
 from keel.corpus.readers import Document, Source
 from keel.corpus.split import is_heldout
 from keel.corpus.survey import units_of
@@ -25,6 +26,8 @@ BATCH_BYTES = 4 << 20
 
 class Shards:
     """A tokenised corpus, memory-mapped; `window` reads across shard borders."""
+
+    kind: ClassVar[str] = "text"
 
     def __init__(self, folder: Path, index: Mapping[str, Any]) -> None:
         self.folder = folder
@@ -48,6 +51,10 @@ class Shards:
             return np.asarray(found)
         rest = self.window(start + len(found), length - len(found))
         return np.concatenate([found, rest])
+
+    def heldout_tokens(self) -> np.ndarray:
+        """All held-out tokens, separators included."""
+        return self.heldout
 
     def token_counts(self) -> np.ndarray:
         """How often each token stands in the training stream, shape (vocabulary,)."""
@@ -78,6 +85,39 @@ def prepare(study_folder: Path, source: Source, plan: Mapping[str, Any]) -> Path
     Raises:
         StudyError: the corpus or the tokenizer is not the one that was planned with.
     """
+    order = ordered(study_folder, plan)
+    if (order.folder / "index.json").exists():
+        open_shards(order.folder)
+        return order.folder
+    write(order.folder, source, order.corpus, order.tokenizer_json(source), order.heldout_max_bytes, order.identity)
+    return order.folder
+
+
+class Order(NamedTuple):
+    """What a plan wants tokenised: where to, by which evidence."""
+
+    folder: Path
+    corpus: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    vocabulary: int
+    heldout_max_bytes: int
+    tokenizer: Path
+
+    def tokenizer_json(self, source: Files) -> str:
+        """The tokenizer at the planned size, once the corpus and it are those that were looked at.
+
+        Raises:
+            StudyError: one of them is another.
+        """
+        _check_files(source, self.corpus)
+        if sha256_file(self.tokenizer) != self.corpus["tokenizer"]["sha256"]:
+            raise StudyError("the tokenizer was edited", why="its sha256 differs from corpus.json's",
+                             fix="run `keel look` and `keel plan` again", where=str(self.tokenizer))  # fmt: skip
+        return truncate(self.tokenizer.read_text(encoding="utf-8"), self.vocabulary)
+
+
+def ordered(study_folder: Path, plan: Mapping[str, Any]) -> Order:
+    """What a plan wants: its folder is named after the data, the split and the tokenizer."""
     corpus = read_json(study_folder / "evidence" / "corpus.json", "keel.corpus/1")
     vocabulary, most = int(plan["tokenizer"]["vocabulary"]), int(plan["heldout_max_bytes"])
     identity = {
@@ -85,19 +125,10 @@ def prepare(study_folder: Path, source: Source, plan: Mapping[str, Any]) -> Path
         "tokenizer_sha256": corpus["tokenizer"]["sha256"], "heldout_max_bytes": most,
     }  # fmt: skip
     folder = study_folder / "runs" / f".shards-{vocabulary}-{digest(identity)[:8]}"
-    if (folder / "index.json").exists():
-        open_shards(folder)
-        return folder
-    _check_files(source, corpus)
-    path = study_folder / corpus["tokenizer"]["file"]
-    if sha256_file(path) != corpus["tokenizer"]["sha256"]:
-        raise StudyError("the tokenizer was edited", why="its sha256 differs from corpus.json's",
-                         fix="run `keel look` and `keel plan` again", where=str(path))  # fmt: skip
-    write(folder, source, corpus, truncate(path.read_text(encoding="utf-8"), vocabulary), most, identity)
-    return folder
+    return Order(folder, corpus, identity, vocabulary, most, study_folder / corpus["tokenizer"]["file"])
 
 
-def _check_files(source: Source, corpus: Mapping[str, Any]) -> None:
+def _check_files(source: Files, corpus: Mapping[str, Any]) -> None:
     """The corpus must still be the one that was looked at: runs name it by digest."""
     known = {item["path"]: item["sha256"] for item in corpus["files"]}
     found = {source.name(path): sha256_file(path) for path in source.files}

@@ -116,21 +116,21 @@ def sizes_up_to(trained: int) -> list[int]:
     return sorted({size for size in VOCABULARIES if size < trained} | {trained})
 
 
-def measure(tokenizer_json: str, texts: Sequence[str], train_bytes: float) -> list[dict[str, Any]]:
-    """Bytes per token at each candidate vocabulary, with a 95 % interval by resampling documents.
+def measure(tokenizer_json: str, texts: Sequence[str], train_bytes: float, each: int = 1) -> list[dict[str, Any]]:
+    """Bytes per token at each candidate vocabulary, with a 95 % interval by resampling documents of `each` texts.
 
     bytes_per_token = sum bytes / sum tokens (a ratio of sums); train_tokens = train_bytes / bytes_per_token.
     """
     model = json.loads(tokenizer_json)["model"]
-    sizes = np.array([len(text.encode()) for text in texts], dtype=np.float64)
+    sizes = np.array([len(text.encode()) for text in texts], dtype=np.float64).reshape(-1, each).sum(1)
     counts = _counts(tokenizer_json, texts, len(model["vocab"]))
     rows = []
     for vocabulary in sizes_up_to(len(model["vocab"])):
-        tokens = (counts @ lengths(model, vocabulary)).astype(np.float64)
-        each, low, high = ratio(sizes, tokens)
+        tokens = (counts @ lengths(model, vocabulary)).astype(np.float64).reshape(-1, each).sum(1)
+        found, low, high = ratio(sizes, tokens)
         rows.append({
-            "vocabulary": vocabulary, "bytes_per_token": each, "low": low, "high": high,
-            "train_tokens": train_bytes / each, "train_tokens_low": train_bytes / high,
+            "vocabulary": vocabulary, "bytes_per_token": found, "low": low, "high": high,
+            "train_tokens": train_bytes / found, "train_tokens_low": train_bytes / high,
             "train_tokens_high": train_bytes / low,
         })  # fmt: skip
     return rows

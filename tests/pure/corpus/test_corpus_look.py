@@ -159,7 +159,7 @@ def test_tokens_are_measured_on_text_that_taught_nothing(tmp_path, speeches, mon
     train, measure = tokenizer.train, tokenizer.measure
     monkeypatch.setattr(tokenizer, "train", lambda texts, size: train(seen.setdefault("train", list(texts)), size))
     monkeypatch.setattr(
-        tokenizer, "measure", lambda made, texts, size: measure(made, seen.setdefault("measure", list(texts)), size)
+        tokenizer, "measure", lambda made, texts, *how: measure(made, seen.setdefault("measure", list(texts)), *how)
     )
     split = corpus_of(tmp_path)["split"]
     assert seen["train"]

@@ -90,7 +90,7 @@ def test_no_record_is_on_both_sides(tmp_path: Path) -> None:
 
 def test_an_edited_task_is_named_and_none_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "out", {"t": task(tmp_path / "t.jsonl", many(100))}, TOKENIZER, heldout_share=0.2)
-    (tmp_path / "out" / "t" / "train.source.bin").write_bytes(b"xx")
+    (tmp_path / "out" / "00000" / "train.source.bin").write_bytes(b"xx")
     with study_error("train.source.bin is not what was written"):
         open_instructions(tmp_path / "out")
     with study_error("there is no task"):

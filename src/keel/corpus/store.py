@@ -1,0 +1,58 @@
+"""A corpus as runs read it: tokenised once, verified by checksum, opened by what its index says that it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from keel.corpus import instructions, pair_writer, parallel, shards
+from keel.corpus.instructions import Instructions, open_instructions
+from keel.corpus.pair_source import PairSource
+from keel.corpus.pair_writer import Rule
+from keel.corpus.parallel import Bitext, open_bitext
+from keel.corpus.readers import Source
+from keel.corpus.shards import Shards, open_shards, ordered
+
+Corpus = Shards | Bitext | Instructions
+OPENERS: Mapping[str, Callable[[Path], Corpus]] = {
+    shards.SCHEMA: open_shards,
+    pair_writer.SCHEMA: open_bitext,
+    instructions.SCHEMA: open_instructions,
+}
+
+
+def open_corpus(folder: Path) -> Corpus:
+    """Open what `prepare` left, each file held against its checksum.
+
+    Raises:
+        StudyError: a file is missing, truncated or edited, or another keel wrote it.
+    """
+    try:
+        found = json.loads((folder / "index.json").read_bytes())
+    except (ValueError, OSError):
+        found = {}
+    # What has no schema of ours is refused by name where the index is read.
+    return OPENERS.get(str(found.get("schema")), open_shards)(folder)
+
+
+def prepare(study_folder: Path, source: Source | PairSource, plan: Mapping[str, Any]) -> Path:
+    """The folder of tokens that a plan needs, made now if it is not there yet.
+
+    Raises:
+        StudyError: the corpus or the tokenizer is not the one that was planned with.
+    """
+    if isinstance(source, Source):
+        return shards.prepare(study_folder, source, plan)
+    order = ordered(study_folder, plan)
+    if (order.folder / "index.json").exists():
+        open_corpus(order.folder)
+        return order.folder
+    tokenizer_json, rule = order.tokenizer_json(source), Rule(order.corpus["split"], order.heldout_max_bytes)
+    if source.kind == "instructions":
+        instructions.write_pairs(order.folder, source.pairs(), tokenizer_json, rule, order.identity)
+    else:
+        languages = source.data.sides
+        parallel.write(order.folder, source.pairs(), tokenizer_json, languages, rule=rule, identity=order.identity)
+    return order.folder
