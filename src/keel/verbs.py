@@ -56,6 +56,8 @@ def run(
         answer.problems.append(Problem(*error.refusal))
     page = report(folder)
     answer.writes += page.writes
+    answer.result["tasks"] = page.result["tasks"]
+    answer.text += "".join(f"\n{use['said']}" for use in page.result["tasks"])
     return answer
 
 

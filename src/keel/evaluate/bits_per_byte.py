@@ -15,7 +15,7 @@ from torch import Tensor
 
 from keel.model.shapes import HEAD_ROWS
 
-SEPARATOR = 0
+SEPARATOR = 0  # of a tokenizer of keel's own
 
 
 class Judgement(NamedTuple):
@@ -33,7 +33,9 @@ class Judgement(NamedTuple):
     bar: float | None = None
 
 
-def judge(logits_of: Callable[[Tensor], Tensor], stream: np.ndarray, num_bytes: int, context: int) -> Judgement:
+def judge(
+    logits_of: Callable[[Tensor], Tensor], stream: np.ndarray, num_bytes: int, context: int, separator: int = SEPARATOR
+) -> Judgement:
     """Score a token stream in windows of `context`, each token once, in fp32.
 
     bits_per_byte = (1 / bytes) sum_t -log2 p(x_t | x_<t within the window). `logits_of` maps (B, T) tokens to
@@ -41,14 +43,14 @@ def judge(logits_of: Callable[[Tensor], Tensor], stream: np.ndarray, num_bytes: 
 
     Source: the metric of Gao et al. 2020, arXiv:2101.00027, section 3.1.
     """
-    padded = np.concatenate([[SEPARATOR], stream]).astype(np.int64)
+    padded = np.concatenate([[separator], stream]).astype(np.int64)
     total, tokens = 0.0, 0
     batch = max(1, 4 * HEAD_ROWS // context)
     starts = list(range(0, len(padded) - 1, context))
     for first in range(0, len(starts), batch):
         for rows in _equal_lengths([padded[s : s + context + 1] for s in starts[first : first + batch]]):
             inputs, targets = torch.from_numpy(rows[:, :-1].copy()), torch.from_numpy(rows[:, 1:].copy()).reshape(-1)
-            nats, counted = _nats(logits_of, inputs, targets)
+            nats, counted = _nats(logits_of, inputs, targets, separator)
             total, tokens = total + nats, tokens + counted
     return Judgement(total / math.log(2) / num_bytes, total / max(1, tokens), tokens, num_bytes)
 
@@ -61,9 +63,11 @@ def _equal_lengths(windows: list[np.ndarray]) -> list[np.ndarray]:
 
 
 @torch.inference_mode()
-def _nats(logits_of: Callable[[Tensor], Tensor], inputs_bt: Tensor, targets_n: Tensor) -> tuple[float, int]:
+def _nats(
+    logits_of: Callable[[Tensor], Tensor], inputs_bt: Tensor, targets_n: Tensor, separator: int
+) -> tuple[float, int]:
     logits_nv = logits_of(inputs_bt)
-    wanted = targets_n != SEPARATOR
+    wanted = targets_n != separator
     nats = 0.0
     for first in range(0, len(targets_n), HEAD_ROWS):
         rows = slice(first, first + HEAD_ROWS)
@@ -72,12 +76,14 @@ def _nats(logits_of: Callable[[Tensor], Tensor], inputs_bt: Tensor, targets_n: T
     return nats, int(wanted.sum())
 
 
-def unigram_bits_per_byte(train_counts: np.ndarray, stream: np.ndarray, num_bytes: int) -> float:
+def unigram_bits_per_byte(
+    train_counts: np.ndarray, stream: np.ndarray, num_bytes: int, separator: int = SEPARATOR
+) -> float:
     """What a model that knows only token frequencies reaches: the line a run must pass to have learnt anything.
 
     p(x) = (n_x + 1) / (sum n + V), over the same targets as `judge`.
     """
     smooth = train_counts.astype(np.float64) + 1.0
     bits = -np.log2(smooth / smooth.sum())
-    targets = stream[stream != SEPARATOR]
+    targets = stream[stream != separator]
     return float(bits[targets].sum() / num_bytes)

@@ -58,7 +58,7 @@ def choose(case: Case, models: Sequence[Judged], level: float = LEVEL) -> dict[s
     """All of a use case as plain values: scores, comparisons, the model to choose and a sentence that says it."""
     scored = [model for model in models if model.result is not None]
     standing = longest(scored)
-    rows = {model.run: _row(case, model) for model in models}
+    rows = {model.run: _row(case, model) | {"stands": model in standing} for model in models}
     found: dict[str, Any] = {
         "name": case.name, "task": case.task, "how": case.how, "metric": case.metric, "margin": case.margin,
         "margin_source": case.margin_source, "accept": case.accept, "rule": RULE, "level": level, "comparisons": 0,

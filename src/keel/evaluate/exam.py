@@ -48,8 +48,9 @@ def causal(exam: Exam) -> Judgement:
         flat: Tensor = hidden.reshape(-1, hidden.shape[-1]) @ library.get_output_embeddings().weight.T
         return flat
 
-    found = bits_per_byte.judge(logits_of, shards.heldout, shards.heldout_bytes, exam.context)
-    return found._replace(bar=unigram_bits_per_byte(shards.token_counts(), shards.heldout, shards.heldout_bytes))
+    found = bits_per_byte.judge(logits_of, shards.heldout, shards.heldout_bytes, exam.context, shards.separator)
+    counts = shards.token_counts()
+    return found._replace(bar=unigram_bits_per_byte(counts, shards.heldout, shards.heldout_bytes, shards.separator))
 
 
 def masked(exam: Exam) -> Judgement:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from keel.corpus.shards import Shards, open_shards
-from keel.evaluate.bits_per_byte import SEPARATOR, Judgement, judge
+from keel.evaluate.bits_per_byte import Judgement, judge
 from keel.files import read_json
 
 
@@ -26,18 +26,19 @@ def judge_saved(model_folder: Path, shards: Shards) -> Judgement:
     tokenizer: Any = AutoTokenizer.from_pretrained(model_folder)
     stream: list[int] = []
     for text in _heldout_texts(shards, tokenizer):
-        stream += [*tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], SEPARATOR]
+        stream += [*tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], shards.separator]
 
     def logits_of(tokens: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = model(input_ids=tokens, use_cache=False).logits
         return logits.reshape(-1, logits.shape[-1])
 
-    return judge(logits_of, np.array(stream), shards.heldout_bytes, int(model.config.max_position_embeddings))
+    context = int(model.config.max_position_embeddings)
+    return judge(logits_of, np.array(stream), shards.heldout_bytes, context, shards.separator)
 
 
 def _heldout_texts(shards: Shards, tokenizer: Any) -> list[str]:
     """The held-out documents as text."""
-    ends = np.flatnonzero(shards.heldout == SEPARATOR)
+    ends = np.flatnonzero(shards.heldout == shards.separator)
     starts = [0, *(ends[:-1] + 1)]
     return [tokenizer.decode(shards.heldout[a:b], clean_up_tokenization_spaces=False) for a, b in zip(starts, ends)]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keel.errors import Problem
-from keel.evaluate.uses.case import YOURS, Case, cases, missing, unserved
-from keel.evaluate.uses.material import Material, checked
+from keel.evaluate.uses.case import YOURS, Case, missing, unserved
+from keel.evaluate.uses.material import Material, prepared
 from keel.study import Study
 
 PLAN_BYTES = 10_000_000  # what is larger is checked when the run starts, so that a plan stays under a second
@@ -29,9 +29,7 @@ def asked(folder: Path, study: Study) -> Asked:
     """
     if not any(use.eval for use in study.use_case):
         return Asked([], [], [])
-    found = cases(folder, study)
-    late = [case for case in found if (folder / case.eval).stat().st_size > PLAN_BYTES]
-    known = checked(folder, [case for case in found if case not in late])
+    found, known, late = prepared(folder, study, PLAN_BYTES)
     later = [
         Problem(f"the rows of {case.eval} are not read yet", f"it is over {PLAN_BYTES // 10**6} MB",
                 "`keel run` checks them before it trains", case.name) for case in late

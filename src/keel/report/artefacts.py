@@ -35,6 +35,7 @@ class Artefacts:
     machine: Tree | None
     plan: Tree | None
     fit: Tree | None
+    uses: Tree | None
     runs: tuple[Run, ...]
     missing: tuple[Missing, ...]
     changed: tuple[str, ...]
@@ -109,11 +110,12 @@ def read(folder: Path) -> Artefacts:
     machine = _read(folder / "evidence" / "machine.json", "keel.machine/1", problems)
     plan = _read(folder / "plan.json", "keel.plan/1", problems)
     fit = _read(folder / "fit.json", "keel.fit/1", problems)
+    uses = _read(folder / "use_cases.json", "keel.use_cases/1", problems)
     runs = _runs(folder, plan, problems)
     if problems or study is None:
         raise StudyError.all(problems)
     paths = [folder / "study.toml", *sorted(folder.glob("evidence/*.json")), folder / "plan.json"]
-    paths += [*sorted(folder.glob("runs/*/*.json*")), folder / "fit.json"]
+    paths += [*sorted(folder.glob("runs/*/*.json*")), folder / "fit.json", folder / "use_cases.json"]
     return Artefacts(
         name=clean(folder.resolve().name),
         study=study,
@@ -121,6 +123,7 @@ def read(folder: Path) -> Artefacts:
         machine=machine,
         plan=plan,
         fit=fit,
+        uses=uses,
         runs=runs,
         missing=tuple(_missing(corpus, machine, plan, fit, runs)),
         changed=tuple(_changed(folder, plan, study)),

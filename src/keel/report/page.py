@@ -12,7 +12,10 @@ from keel.report.evidence import change_our_mind, how_we_know, record
 from keel.report.inputs import corpus, environment, intent, machine, numbers, reproduce, sources
 from keel.report.markup import esc, linked, paragraph, unbroken
 from keel.report.results import law, runs
+from keel.report.task_figures import uses_of
 from keel.report.theme import page_css
+from keel.report.use_cases import said as tasks_said
+from keel.report.use_cases import tasks
 from keel.units import show_bytes
 
 # Nothing may be loaded: even markup that slipped through could reach nobody.
@@ -31,17 +34,17 @@ def report(study_folder: Path) -> Answer:
     said = headline(found)
     missing = [missing._asdict() for missing in found.missing]
     text = "\n".join(
-        [said, *further_words(found), *(f"{item['what']}: {item['verb']}" for item in missing),
+        [said, *further_words(found), *tasks_said(found.uses), *(f"{item['what']}: {item['verb']}" for item in missing),
          f"report.html: one page, {show_bytes(len(page))}"]
     )  # fmt: skip
-    result = {"answer": said, "bytes": len(page), "missing": missing}
+    result = {"answer": said, "bytes": len(page), "missing": missing, "tasks": list(uses_of(found.uses))}
     return Answer(result=result, text=text, reads=list(found.reads), writes=["report.html"])
 
 
 def document(found: Artefacts) -> str:
     """The whole page."""
     sections = (
-        how_we_know, change_our_mind, record, runs, law, numbers, intent, corpus, machine, environment,
+        how_we_know, change_our_mind, record, tasks, runs, law, numbers, intent, corpus, machine, environment,
         sources, reproduce,
     )  # fmt: skip
     body = "".join(part(found) for part in sections)
@@ -57,6 +60,7 @@ def document(found: Artefacts) -> str:
 def _opening(found: Artefacts) -> str:
     """The answer in words, then the sentences that it needs beside it."""
     lead = [paragraph(unbroken(sentence), "lead") for sentence in further_words(found)]
+    lead += [paragraph(unbroken(sentence), "lead") for sentence in tasks_said(found.uses)]
     if found.scored:
         lead.append(paragraph(f"{unbroken(record_words(found))}.", "lead"))
     route = (found.plan or {}).get("route")

@@ -10,6 +10,8 @@ from keel.report.answer import record_words
 from keel.report.artefacts import Artefacts, read
 from keel.report.bar import bar_of
 from keel.report.runs import STATES, Run
+from keel.report.task_figures import uses_of
+from keel.report.use_cases import said
 from keel.report.words import interval, number, plural
 from keel.units import show_count, show_duration, show_usd
 
@@ -29,12 +31,14 @@ def status(study_folder: Path) -> Answer:
     lines += [f"  {run.id}: {run.gate}" for run in found.runs if run.gate]
     lines += ["", totals_words(total)]
     lines += [record_words(found)] if found.scored else []
+    lines += said(found.uses)
     lines += [f"{missing.what}: {missing.verb}" for missing in found.missing]
     result = {
         "runs": [_record(run) for run in found.runs],
         "totals": total,
         "record": {"hits": found.hits, "scored": len(found.scored)},
         "missing": [missing._asdict() for missing in found.missing],
+        "tasks": list(uses_of(found.uses)),
     }
     return Answer(result=result, text="\n".join(lines), reads=list(found.reads))
 

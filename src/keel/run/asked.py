@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from keel.errors import Problem, StudyError
 from keel.evaluate.choice import LEVEL, Judged, choose, longest
 from keel.evaluate.uses.case import Case, cases, missing
-from keel.evaluate.uses.material import checked
+from keel.evaluate.uses.material import prepared
 from keel.evaluate.uses.table import EVALUATORS
 from keel.files import digest, read_json, sha256_file, write_json
 from keel.progress import Progress
@@ -47,13 +47,11 @@ def check(folder: Path, study: Study) -> list[Case]:
     """
     if not any(use.eval for use in study.use_case):
         return []
-    found = cases(folder, study)
-    problems = missing(found)
     try:
-        checked(folder, found)
+        found, problems = prepared(folder, study).cases, list[Problem]()
     except StudyError as error:
-        problems += error.problems
-    if problems:
+        found, problems = cases(folder, study)[0], list(error.problems)
+    if problems := [*problems, *missing(found)]:
         raise StudyError.all(problems)
     return found
 

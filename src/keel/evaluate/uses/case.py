@@ -44,12 +44,8 @@ class Case(NamedTuple):
         return digest({"asked": asked, "eval": eval_sha256, "spec": spec_sha256})
 
 
-def cases(folder: Path, study: Study) -> list[Case]:
-    """A case for each use case that has an eval file and whose task an evaluator serves.
-
-    Raises:
-        StudyError: every setting, field or file that cannot be used, all at once.
-    """
+def cases(folder: Path, study: Study) -> tuple[list[Case], list[Problem]]:
+    """A case for each use case that has an eval file and whose task an evaluator serves; what cannot be one."""
     made, problems = list[Case](), list[Problem]()
     for number, use in enumerate(study.use_case):
         if use.eval is None or use.task not in USES:
@@ -64,9 +60,7 @@ def cases(folder: Path, study: Study) -> list[Case]:
         twice = next(name for name in names if names.count(name) > 1)
         problems.append(Problem(f"two use cases are called '{twice}'", "their scores could not be told apart",
                                 "name them apart", WHERE))  # fmt: skip
-    if problems:
-        raise StudyError.all(problems)
-    return made
+    return made, problems
 
 
 def unserved(study: Study) -> list[Problem]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keel.errors import Problem, StudyError
+from keel.errors import StudyError
 from keel.evaluate.uses import rows, sentences
-from keel.evaluate.uses.case import Case
+from keel.evaluate.uses.case import Case, cases
 from keel.evaluate.uses.rows import Split, check_classes
 from keel.evaluate.uses.table import EVALUATORS
+from keel.study import Study
 
 
 class Material(NamedTuple):
@@ -48,18 +49,28 @@ def material(folder: Path, case: Case) -> Material:
     return Material(parts, len(parts.train), len(parts.test), labels)
 
 
-def checked(folder: Path, found: Sequence[Case]) -> dict[str, Material]:
-    """The material of every case by its name.
+class Prepared(NamedTuple):
+    """Cases, the material of each by its name, and those whose file was too large to be read now."""
+
+    cases: list[Case]
+    known: dict[str, Material]
+    late: list[Case]
+
+
+def prepared(folder: Path, study: Study, most_bytes: float = math.inf) -> Prepared:
+    """Every use case with an eval file that an evaluator serves; files up to `most_bytes` are read and checked.
 
     Raises:
-        StudyError: whatever is wrong with any of them, all at once.
+        StudyError: settings, fields, files or rows that cannot be used, of all use cases at once.
     """
-    made, problems = dict[str, Material](), list[Problem]()
+    found, problems = cases(folder, study)
+    late = [case for case in found if (folder / case.eval).stat().st_size > most_bytes]
+    known = dict[str, Material]()
     for case in found:
         try:
-            made[case.name] = material(folder, case)
+            known |= {} if case in late else {case.name: material(folder, case)}
         except StudyError as error:
             problems += [each._replace(where=f"{case.name}: {each.where}") for each in error.problems]
     if problems:
         raise StudyError.all(problems)
-    return made
+    return Prepared(found, known, late)
