@@ -15,11 +15,13 @@ from keel.corpus.readers import Document, Source
 from keel.corpus.split import is_heldout
 from keel.corpus.survey import units_of
 from keel.corpus.tokenizer import SEPARATOR_ID, load, truncate
+from keel.corpus.vocabulary import vocabulary_of
 from keel.errors import StudyError
 from keel.files import digest, read_json, replacing, sha256_file, write_bytes, write_json, write_text
 from keel.progress import Progress
 
 SCHEMA = "keel.shards/1"
+BASE_TOKENIZER = "evidence/base-tokenizer.json"  # of a released base, beside the corpus's own
 SHARD_BYTES = 64 << 20
 BATCH_BYTES = 4 << 20
 
@@ -32,7 +34,7 @@ class Shards:
     def __init__(self, folder: Path, index: Mapping[str, Any]) -> None:
         self.folder = folder
         self.dtype = np.dtype(index["dtype"])
-        self.vocabulary = int(index["vocabulary"])
+        self.vocabulary, self.separator = int(index["vocabulary"]), int(index.get("separator", SEPARATOR_ID))
         self.parts = [np.memmap(folder / item["name"], dtype=self.dtype, mode="r") for item in index["train"]]
         self.ends = np.cumsum([len(part) for part in self.parts])
         self.num_tokens = int(self.ends[-1])
@@ -79,13 +81,13 @@ def open_shards(folder: Path) -> Shards:
     return Shards(folder, index)
 
 
-def prepare(study_folder: Path, source: Source, plan: Mapping[str, Any]) -> Path:
-    """The folder of shards that a plan needs, tokenised now if it is not there yet.
+def prepare(study_folder: Path, source: Source, data: Mapping[str, Any]) -> Path:
+    """The folder of shards that a run's `data` names, tokenised now if it is not there yet.
 
     Raises:
         StudyError: the corpus or the tokenizer is not the one that was planned with.
     """
-    order = ordered(study_folder, plan)
+    order = ordered(study_folder, data)
     if (order.folder / "index.json").exists():
         open_shards(order.folder)
         return order.folder
@@ -94,7 +96,7 @@ def prepare(study_folder: Path, source: Source, plan: Mapping[str, Any]) -> Path
 
 
 class Order(NamedTuple):
-    """What a plan wants tokenised: where to, by which evidence."""
+    """What a run wants tokenised: where to, by which evidence; a tokenizer of keel's own is cut to the vocabulary."""
 
     folder: Path
     corpus: Mapping[str, Any]
@@ -102,6 +104,7 @@ class Order(NamedTuple):
     vocabulary: int
     heldout_max_bytes: int
     tokenizer: Path
+    own: bool
 
     def tokenizer_json(self, source: Files) -> str:
         """The tokenizer at the planned size, once the corpus and it are those that were looked at.
@@ -110,22 +113,26 @@ class Order(NamedTuple):
             StudyError: one of them is another.
         """
         _check_files(source, self.corpus)
-        if sha256_file(self.tokenizer) != self.corpus["tokenizer"]["sha256"]:
-            raise StudyError("the tokenizer was edited", why="its sha256 differs from corpus.json's",
-                             fix="run `keel look` and `keel plan` again", where=str(self.tokenizer))  # fmt: skip
-        return truncate(self.tokenizer.read_text(encoding="utf-8"), self.vocabulary)
+        path, wanted = self.tokenizer, self.identity["tokenizer_sha256"]
+        if not path.exists() or sha256_file(path) != wanted:
+            raise StudyError("the tokenizer was edited", why=f"its sha256 is not {wanted[:16]}..., as planned",
+                             fix="run `keel look` and `keel plan` again", where=str(path))  # fmt: skip
+        text = path.read_text(encoding="utf-8")
+        return truncate(text, self.vocabulary) if self.own else text
 
 
-def ordered(study_folder: Path, plan: Mapping[str, Any]) -> Order:
-    """What a plan wants: its folder is named after the data, the split and the tokenizer."""
+def ordered(study_folder: Path, data: Mapping[str, Any]) -> Order:
+    """What a run's `data` wants: its folder is named after the data, the split and the tokenizer."""
     corpus = read_json(study_folder / "evidence" / "corpus.json", "keel.corpus/1")
-    vocabulary, most = int(plan["tokenizer"]["vocabulary"]), int(plan["heldout_max_bytes"])
+    vocabulary, most = int(data["vocabulary"]), int(data["heldout_max_bytes"])
     identity = {
         "data_sha256": corpus["data_sha256"], "split": digest(corpus["split"]), "vocabulary": vocabulary,
-        "tokenizer_sha256": corpus["tokenizer"]["sha256"], "heldout_max_bytes": most,
+        "tokenizer_sha256": data["tokenizer_sha256"], "heldout_max_bytes": most,
     }  # fmt: skip
     folder = study_folder / "runs" / f".shards-{vocabulary}-{digest(identity)[:8]}"
-    return Order(folder, corpus, identity, vocabulary, most, study_folder / corpus["tokenizer"]["file"])
+    own = data["tokenizer_sha256"] == corpus["tokenizer"]["sha256"]
+    tokenizer = study_folder / (corpus["tokenizer"]["file"] if own else BASE_TOKENIZER)
+    return Order(folder, corpus, identity, vocabulary, most, tokenizer, own)
 
 
 def _check_files(source: Files, corpus: Mapping[str, Any]) -> None:
@@ -147,21 +154,22 @@ def write(
     """Tokenise; the index comes last, so that shards without one are made again."""
     if folder.exists():
         shutil.rmtree(folder)  # shards without an index: another run was killed over them
-    tokenizer = load(tokenizer_json)
-    dtype = np.dtype("<u2") if tokenizer.get_vocab_size() <= 1 << 16 else np.dtype("<u4")
+    tokenizer, known = load(tokenizer_json), vocabulary_of(tokenizer_json)
+    writer = _Writer(tokenizer, known.id_of("separator"), np.dtype("<u2") if known.size <= 1 << 16 else np.dtype("<u4"))
     write_text(folder / "tokenizer.json", tokenizer_json)
     heldout: list[Document] = []
     documents = _train_documents(source, corpus["split"], heldout, heldout_max_bytes)
-    train = _write_train(folder, documents, tokenizer, dtype, float(corpus["split"]["train_bytes"]))
+    train = _write_train(folder, documents, writer, float(corpus["split"]["train_bytes"]))
     if not train or not heldout:
         raise StudyError(
             "nothing to train on" if heldout else "nothing is held out", why="all documents are on one side",
             fix="run `keel look` again, or bring more documents", where=str(source.root),
         )  # fmt: skip
-    held_tokens = np.concatenate([_encode(tokenizer, [document.text]) for document in heldout]).astype(dtype)
+    held_tokens = np.concatenate([writer.encode([document.text]) for document in heldout])
     write_bytes(folder / "heldout.bin", held_tokens.tobytes())
     write_json(folder / "index.json", SCHEMA, {
-        "identity": dict(identity), "dtype": dtype.str, "vocabulary": tokenizer.get_vocab_size(), "train": train,
+        "identity": dict(identity), "dtype": writer.dtype.str, "vocabulary": known.size, "train": train,
+        "separator": writer.separator,
         "heldout": _entry(folder / "heldout.bin") | {
             "tokens": len(held_tokens), "documents": len(heldout),
             "text_bytes": sum(len(document.text.encode()) for document in heldout)},
@@ -186,14 +194,22 @@ def _train_documents(
             kept += len(document.text.encode())
 
 
-def _encode(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
-    """Tokens of several documents, each followed by the separator."""
-    encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-    return np.concatenate([np.asarray([*item.ids, SEPARATOR_ID], dtype=np.uint32) for item in encoded])
+class _Writer(NamedTuple):
+    """A tokenizer, what ends a document, and the integers that hold its tokens."""
+
+    tokenizer: Tokenizer
+    separator: int
+    dtype: np.dtype[Any]
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """Tokens of several documents, each followed by the separator."""
+        encoded = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        tokens = [np.asarray([*item.ids, self.separator], dtype=np.uint32) for item in encoded]
+        return np.concatenate(tokens).astype(self.dtype)
 
 
 def _write_train(
-    folder: Path, documents: Iterator[Document], tokenizer: Tokenizer, dtype: np.dtype[Any], total_bytes: float
+    folder: Path, documents: Iterator[Document], writer: _Writer, total_bytes: float
 ) -> list[dict[str, Any]]:
     """All training shards; a shard is closed when it passes 64 MiB."""
     entries: list[dict[str, Any]] = []
@@ -203,9 +219,9 @@ def _write_train(
         path, tokens, size = folder / f"train-{len(entries):05d}.bin", 0, 0
         with replacing(path) as file:
             while more is not None and size < SHARD_BYTES:
-                data = _encode(tokenizer, more).astype(dtype).tobytes()
+                data = writer.encode(more).tobytes()
                 file.write(data)
-                size, tokens = size + len(data), tokens + len(data) // dtype.itemsize
+                size, tokens = size + len(data), tokens + len(data) // writer.dtype.itemsize
                 done += sum(map(len, more))
                 progress.update(done)
                 more = next(batches, None)

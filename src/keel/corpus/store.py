@@ -14,6 +14,7 @@ from keel.corpus.pair_writer import Rule
 from keel.corpus.parallel import Bitext, open_bitext
 from keel.corpus.readers import Source
 from keel.corpus.shards import Shards, open_shards, ordered
+from keel.corpus.vocabulary import vocabulary_of
 
 Corpus = Shards | Bitext | Instructions
 OPENERS: Mapping[str, Callable[[Path], Corpus]] = {
@@ -37,19 +38,20 @@ def open_corpus(folder: Path) -> Corpus:
     return OPENERS.get(str(found.get("schema")), open_shards)(folder)
 
 
-def prepare(study_folder: Path, source: Source | PairSource, plan: Mapping[str, Any]) -> Path:
-    """The folder of tokens that a plan needs, made now if it is not there yet.
+def prepare(study_folder: Path, source: Source | PairSource, data: Mapping[str, Any]) -> Path:
+    """The folder of tokens that a run's `data` names, made now if it is not there yet.
 
     Raises:
         StudyError: the corpus or the tokenizer is not the one that was planned with.
     """
     if isinstance(source, Source):
-        return shards.prepare(study_folder, source, plan)
-    order = ordered(study_folder, plan)
+        return shards.prepare(study_folder, source, data)
+    order = ordered(study_folder, data)
     if (order.folder / "index.json").exists():
         open_corpus(order.folder)
         return order.folder
-    tokenizer_json, rule = order.tokenizer_json(source), Rule(order.corpus["split"], order.heldout_max_bytes)
+    tokenizer_json = order.tokenizer_json(source)
+    rule = Rule(vocabulary_of(tokenizer_json).size, order.corpus["split"], order.heldout_max_bytes)
     if source.kind == "instructions":
         instructions.write_pairs(order.folder, source.pairs(), tokenizer_json, rule, order.identity)
     else:

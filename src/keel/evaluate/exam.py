@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from keel.corpus.shards import Shards
+from keel.corpus.store import Corpus
 from keel.corpus.vocabulary import SPECIAL, Vocabulary
-from keel.evaluate import bits_per_byte, targets
+from keel.errors import StudyError
+from keel.evaluate import bits_per_byte, masked_pairs, targets
 from keel.evaluate import masked as filling
 from keel.evaluate import replaced as detecting
 from keel.evaluate.bits_per_byte import Judgement, unigram_bits_per_byte
@@ -24,7 +26,7 @@ class Exam(NamedTuple):
 
     parts: Mapping[str, Any]
     objective: Objective
-    shards: Shards
+    corpus: Corpus
     context: int
     heldout: Iterable[Sample] = ()
 
@@ -41,7 +43,7 @@ class Exam(NamedTuple):
 
 def causal(exam: Exam) -> Judgement:
     """Bits per byte of next-token prediction, in fp32: what a user who loads the model will find."""
-    library, shards = exam.model.library, exam.shards
+    library, shards = exam.model.library, _text(exam)
 
     def logits_of(tokens: Tensor) -> Tensor:
         hidden = library.base_model(input_ids=tokens, use_cache=False).last_hidden_state
@@ -54,16 +56,18 @@ def causal(exam: Exam) -> Judgement:
 
 
 def masked(exam: Exam) -> Judgement:
-    """Bits per byte of filling in."""
-    held, size = exam.shards.heldout, exam.shards.heldout_bytes
+    """Bits per byte of filling in: of a stream of text, or of each pair with both its sides in sight."""
+    if not isinstance(exam.corpus, Shards):
+        return masked_pairs.judge(exam.parts, exam.objective, exam.heldout, exam.corpus.token_counts(), _scale(exam))
+    held, size = exam.corpus.heldout, exam.corpus.heldout_bytes
     found = filling.judge(exam.model, exam.vocabulary, held, size, exam.context)
     asked = held[exam.vocabulary.kinds(held) != SPECIAL]
-    return found._replace(bar=unigram_bits_per_byte(exam.shards.token_counts(), asked, size))
+    return found._replace(bar=unigram_bits_per_byte(exam.corpus.token_counts(), asked, size))
 
 
 def replaced(exam: Exam) -> Judgement:
     """Bits per byte of telling replaced tokens."""
-    shards = exam.shards
+    shards = _text(exam)
     return detecting.judge(
         exam.model, exam.vocabulary, shards.heldout, shards.heldout_bytes, exam.context, shards.token_counts()
     )  # fmt: skip
@@ -71,7 +75,18 @@ def replaced(exam: Exam) -> Judgement:
 
 def target(exam: Exam) -> Judgement:
     """Bits per byte of what the loss has its model write."""
-    shards = exam.shards
-    known = targets.piece_bytes(exam.vocabulary)[shards.heldout].sum()
-    scale = shards.heldout_bytes / known if known else 1.0
-    return targets.judge(exam.parts, exam.objective, exam.heldout, shards.token_counts(), float(scale))
+    return targets.judge(exam.parts, exam.objective, exam.heldout, exam.corpus.token_counts(), _scale(exam))
+
+
+def _scale(exam: Exam) -> float:
+    """Bytes of the text for one byte of its tokens' pieces: not 1 where the tokenizer changed the text."""
+    known = targets.piece_bytes(exam.vocabulary)[exam.corpus.heldout_tokens()].sum()
+    return float(exam.corpus.heldout_bytes / known) if known else 1.0
+
+
+def _text(exam: Exam) -> Shards:
+    """The corpus, one stream of text."""
+    if not isinstance(exam.corpus, Shards):
+        raise StudyError("this judge reads one text", why=f"the corpus is {exam.corpus.kind}", where="[data]",
+                         fix="choose a loss that this data can feed")  # fmt: skip
+    return exam.corpus

@@ -75,7 +75,7 @@ def carry_out(study: Path, run: str, sharded: bool = False) -> dict[str, Any] | 
             the loss or the number of processes does not allow it.
     """
     from keel.corpus.look import source_of
-    from keel.corpus.shards import open_shards, prepare
+    from keel.corpus.store import open_corpus, prepare
     from keel.files import write_json
     from keel.plan.spec import SCHEMA, from_json
     from keel.plan.verb import read_plan
@@ -85,7 +85,7 @@ def carry_out(study: Path, run: str, sharded: bool = False) -> dict[str, Any] | 
     from keel.study import load
 
     made = read_plan(study)
-    known = {item["id"]: item for item in made["experiments"]}
+    known = {item["id"]: item for item in [*made["experiments"], *made.get("arms", {}).get("runs", ())]}
     if run not in known:
         raise StudyError(f"the plan has no run '{run}'", why=f"it has {', '.join(known)}", fix="name one of those",
                          where=str(study / "plan.json"))  # fmt: skip
@@ -93,7 +93,7 @@ def carry_out(study: Path, run: str, sharded: bool = False) -> dict[str, Any] | 
     spec, folder, rank = from_json(item["spec"], run), study / "runs" / run, engine.ranks()[0]
     if rank:  # the first one makes what is not there yet
         engine.meet()
-    shards = open_shards(prepare(study, source_of(study, load(study)), made))
+    corpus = open_corpus(prepare(study, source_of(study, load(study)), spec.data))
     if not rank:
         write_json(folder / "spec.json", SCHEMA, spec.json())
         engine.meet()
@@ -105,8 +105,8 @@ def carry_out(study: Path, run: str, sharded: bool = False) -> dict[str, Any] | 
         )  # fmt: skip
     keep = {int(other["spec"]["start"]["step"]) for other in made["experiments"] if other["trunk"] == run}
     place = Place(folder=folder, parent=parent, sharded=sharded)
-    trained = train(spec, place, shards, spec.steps, keep, _say if not rank else _hush, Flag())
-    return finish(spec, folder, shards, trained) if not rank and not keep else None
+    trained = train(spec, place, corpus, spec.steps, keep, _say if not rank else _hush, Flag())
+    return finish(spec, folder, corpus, trained) if not rank and not keep else None
 
 
 def _say(message: dict[str, Any]) -> None:

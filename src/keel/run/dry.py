@@ -11,8 +11,9 @@ import torch
 from keel import objective
 from keel.answer import Answer
 from keel.corpus.look import source_of
-from keel.corpus.shards import open_shards, prepare
-from keel.errors import Problem, StudyError
+from keel.corpus.store import Corpus, open_corpus, prepare
+from keel.errors import StudyError
+from keel.files import digest
 from keel.model.families import library
 from keel.model.shapes import SHAPES, Size
 from keel.objective.cost import head_of
@@ -34,29 +35,45 @@ def dry(folder: Path, study: Study) -> Answer:
     problems = stale(folder, study, made)
     if problems:
         raise StudyError.all(problems)
-    shards = open_shards(prepare(folder, source_of(folder, study), made))
-    lines = []
-    for item in made["experiments"]:
-        spec = from_json(item["spec"], item["id"])
-        count = _meta_params(spec, ids_of(vocabulary_of(spec, shards)))
-        if count != item["params"]["total"]:
-            planned = item["params"]["total"]
-            problems.append(Problem(f"{item['id']} would have {count} parameters", f"the plan says {planned}",
-                                    "plan again", "plan.json"))  # fmt: skip
-        lines.append(f"{item['id']:<28} {count:>12,} parameters")
-    spec = from_json(made["experiments"][0]["spec"])
-    context = int(spec.size["context"])
-    loss = objective.load(spec.objective, spec.options, vocabulary_of(spec, shards))
-    batches = Batches(samples_of(loss, shards, context), spec.batch_tokens // context, spec.seed)
-    batch = batches.micro_batches(loss, 0, 0, 1, batches.batch)[0]
-    lines.append(f"one batch: {', '.join(f'{count} {name} targets' for name, count in batch.counts.items())}")
+    arms = made.get("arms", {}).get("runs", [])
+    items, corpora, source = [*made["experiments"], *arms], dict[str, Corpus](), source_of(folder, study)
+    lines, counts = [], dict[str, dict[str, int]]()
+    for item in items:
+        spec, name = from_json(item["spec"], item["id"]), digest(item["spec"]["data"])
+        if name not in corpora:
+            corpora[name] = open_corpus(prepare(folder, source, spec.data))
+        try:
+            lines.append(f"{item['id']:<28} {_checked_params(item, spec, corpora[name]):>12,} parameters")
+            if spec.objective not in counts:
+                counts[spec.objective] = one_batch(spec, corpora[name])
+        except StudyError as error:
+            problems += error.problems
     if problems:
         raise StudyError.all(problems)
-    return Answer(
-        result={"runs": len(made["experiments"]), "counts": dict(batch.counts)},
-        text="\n".join(lines),
-        reads=["plan.json"],
-    )
+    lines += [f"one batch of {loss}: {', '.join(f'{count} {name} targets' for name, count in found.items())}"
+              for loss, found in counts.items()]  # fmt: skip
+    result = {"runs": len(items), "counts": counts[made["objective"]], "counts_of": counts}
+    return Answer(result=result, text="\n".join(lines), reads=["plan.json"])
+
+
+def one_batch(spec: Spec, corpus: Corpus) -> dict[str, int]:
+    """The targets of the first batch, by term.
+
+    Raises:
+        StudyError: the loss's options are wrong, or the data cannot fill a batch.
+    """
+    context = int(spec.size["context"])
+    loss = objective.load(spec.objective, spec.options, vocabulary_of(spec, corpus))
+    batches = Batches(samples_of(loss, corpus, context), spec.batch_tokens // context, spec.seed)
+    return dict(batches.micro_batches(loss, 0, 0, 1, batches.batch)[0].counts)
+
+
+def _checked_params(item: Mapping[str, Any], spec: Spec, corpus: Corpus) -> int:
+    count, planned = _meta_params(spec, ids_of(vocabulary_of(spec, corpus))), item["params"]["total"]
+    if count != planned:
+        raise StudyError(f"{item['id']} would have {count} parameters", why=f"the plan says {planned}",
+                         fix="plan again", where="plan.json")  # fmt: skip
+    return count
 
 
 def _meta_params(spec: Spec, ids: Mapping[str, Any]) -> int:

@@ -8,9 +8,9 @@ from typing import Any
 
 from keel.answer import Answer
 from keel.corpus.look import source_of
-from keel.corpus.shards import prepare
+from keel.corpus.store import prepare
 from keel.errors import Problem, Refusal, StudyError
-from keel.files import read_json, sha256_file, write_json
+from keel.files import digest, read_json, sha256_file, write_json
 from keel.laws import seal
 from keel.laws.forecast import forecast
 from keel.laws.law import Target
@@ -60,15 +60,21 @@ class Ladder:
             Preempted, Stopped: saved; the same command goes on.
         """
         with held(self.folder) as lock_fd:
-            self.shards = prepare(self.folder, source_of(self.folder, self.study), self.plan)
             self._write_specs()
             todo = [item for item in self.experiments if not self.done(item["id"]) and not self._cut_off(item)]
+            self.shards = self._prepared(todo)
             if todo:
                 self._carry_out(todo, lock_fd)
             problems, writes = asked.ask(self.folder, self.cases, self.plan, lock_fd)
             self.problems += problems
             self.writes += writes
             return self._answer()
+
+    def _prepared(self, todo: list[dict[str, Any]]) -> dict[str, Path]:
+        """The tokens that the runs read, by the digest of their `data`."""
+        wanted = {digest(item["spec"]["data"]): item["spec"]["data"] for item in todo or self.experiments[:1]}
+        source = source_of(self.folder, self.study)
+        return {name: prepare(self.folder, source, data) for name, data in wanted.items()}
 
     def done(self, run_id: str) -> bool:
         """A run that has a result is never done again."""
@@ -124,7 +130,8 @@ class Ladder:
         folder, parent = self.folder / "runs" / item["id"], item["trunk"]
         return Task(item["name"], {
             "id": item["id"], "folder": str(folder), "parent": str(self.folder / "runs" / parent) if parent else None,
-            "shards": str(self.shards), "until": item["until"], "keep": item["keep"], "finish": item["finish"],
+            "shards": str(self.shards[digest(item["spec"]["data"])]),
+            "until": item["until"], "keep": item["keep"], "finish": item["finish"],
             "threads": item["threads"], "forecast_sha256": _sha256(folder / "forecast.json"),
             "peak_flop_per_s": gemm_peak_flop_per_s(self.machine, item["threads"], item["spec"]["precision"]["body"]),
         }, needs)  # fmt: skip

@@ -14,17 +14,19 @@ import numpy as np
 from keel.corpus.instructions import Instructions
 from keel.corpus.parallel import Bitext
 from keel.corpus.shards import Shards
-from keel.corpus.tokenizer import SEPARATOR_ID
+from keel.corpus.store import Corpus
 from keel.errors import StudyError
 from keel.objective.base import Objective, Sample
 from keel.run.tasks import Tasks
 
-Corpus = Shards | Bitext | Instructions
 SCAN_TOKENS = 1 << 24
 
 
 class Samples(Protocol):
-    """`len` and `[]`: sample i is the same whenever and wherever it is asked for."""
+    """`len` and `[]`: sample i is the same whenever and wherever it is asked for; `notes` say what is left out."""
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def __len__(self) -> int: ...
 
@@ -33,6 +35,8 @@ class Samples(Protocol):
 
 class Windows:
     """Packed windows of the training stream: sample i holds tokens i stride ... i stride + length - 1."""
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, shards: Shards, length: int, stride: int) -> None:
         self.shards, self.length, self.stride = shards, length, stride
@@ -54,6 +58,8 @@ class Documents:
 
     A sample's id holds both: document 2^32 + piece.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, shards: Shards, most: int) -> None:
         self.shards, self.most = shards, most
@@ -111,7 +117,7 @@ def _separators(shards: Shards) -> np.ndarray:
     found, first = [np.empty(0, np.int64)], 0
     for part in shards.parts:
         for start in range(0, len(part), SCAN_TOKENS):
-            found.append(np.flatnonzero(part[start : start + SCAN_TOKENS] == SEPARATOR_ID) + first + start)
+            found.append(np.flatnonzero(part[start : start + SCAN_TOKENS] == shards.separator) + first + start)
         first += len(part)
     return np.concatenate(found)
 
@@ -120,8 +126,8 @@ class Parallel:
     """Pairs of lines that say the same in two languages: `tokens` and `second` of a sample.
 
     Raises:
-        StudyError: the sides have unequal numbers of lines, or a side is longer than `most` tokens, unless such pairs
-            are to be left out (`left_out` counts them).
+        StudyError: the sides have unequal numbers of lines, or a side is longer than `most` tokens, held out or not,
+            unless such pairs are to be left out (`left_out` counts them); none fits.
     """
 
     def __init__(self, bitext: Bitext, most: int, *, leave_out: bool = False) -> None:
@@ -130,18 +136,22 @@ class Parallel:
         if len(self.source) != len(self.target):
             raise StudyError("the two sides have unequal numbers of lines", where=str(bitext.folder),
                              why=f"{len(self.source)} and {len(self.target)}", fix="align them again")  # fmt: skip
-        fits = np.maximum(self.source.lengths, self.target.lengths) <= most
-        self.kept, self.left_out = np.flatnonzero(fits), int(np.count_nonzero(~fits))
-        if self.left_out and not leave_out:
-            longest = int(max(self.source.lengths.max(), self.target.lengths.max()))
+        longest, held = (np.maximum(one.lengths, two.lengths) for one, two in (bitext.train, bitext.heldout))
+        self.kept, self.left_out = np.flatnonzero(longest <= most), int((longest > most).sum())
+        every = np.concatenate([longest, held])
+        if (number := int((every > most).sum())) and not leave_out:
             raise StudyError(
-                f"{self.left_out} of {len(fits)} pairs are longer than the context", where=str(bitext.folder),
-                why=f"a side may hold {most} tokens, the longest has {longest}; the first is pair {np.argmin(fits)}",
-                fix="raise model.context, or say too_long = 'leave out'",
+                f"{number} of {len(every)} pairs are longer than the context", where=str(bitext.folder),
+                why=f"a side may hold {most} tokens, the longest has {every.max()}; the first is pair "
+                f"{np.argmax(every > most)}",
+                fix="set model.context higher, or train.options.too_long = 'leave out'",
             )  # fmt: skip
-        if not len(self.kept):
-            raise StudyError("no pair of lines fits the context", why=f"a side may hold {most} tokens",
-                             fix="raise model.context", where=str(bitext.folder))  # fmt: skip
+        for part, lengths in (("", longest), (" held-out", held)):
+            if not (lengths <= most).any():
+                raise StudyError(f"no{part} pair of lines fits the context", why=f"a side may hold {most} tokens",
+                                 fix="raise model.context", where=str(bitext.folder))  # fmt: skip
+        said = f"{self.left_out} of {len(longest)} pairs are left out: a side of theirs is over {most} tokens"
+        self.notes: tuple[str, ...] = (said,) if self.left_out else ()
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -183,7 +193,7 @@ def _stream(corpus: Corpus) -> Shards:
 def _instructions(objective: Objective, corpus: Corpus, context: int) -> Samples:
     if not isinstance(corpus, Instructions):
         raise StudyError("this loss reads prompts and answers", why="the corpus is plain text or pairs of lines",
-                         fix="write it with keel.corpus.instructions.write, or choose another loss",
+                         fix="name [data] train, prompt and answer, or choose another loss",
                          where="[data]")  # fmt: skip
     return Tasks(corpus, objective, context)
 

@@ -75,7 +75,7 @@ def _work(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any] | Non
     import torch
     import transformers
 
-    from keel.corpus.shards import open_shards
+    from keel.corpus.store import open_corpus
     from keel.files import read_json
     from keel.plan.spec import SCHEMA, from_json
     from keel.run.finish import finish
@@ -85,16 +85,16 @@ def _work(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any] | Non
     transformers.utils.logging.disable_progress_bar()
     folder = Path(task["folder"])
     spec = from_json(read_json(folder / "spec.json", SCHEMA), str(folder))
-    shards = open_shards(Path(task["shards"]))
+    corpus = open_corpus(Path(task["shards"]))
     place = Place(
         folder=folder, parent=Path(task["parent"]) if task["parent"] else None,
         peak_flop_per_s=task["peak_flop_per_s"], forecast_sha256=task["forecast_sha256"],
     )  # fmt: skip
     started_s = time.monotonic()
     trained = train(
-        spec, place, shards, task["until"], set(task["keep"]), lambda seen: say(out, seen | {"id": task["id"]}), flag
+        spec, place, corpus, task["until"], set(task["keep"]), lambda seen: say(out, seen | {"id": task["id"]}), flag
     )
-    result = finish(spec, folder, shards, trained) if task["finish"] or trained.failed else None
+    result = finish(spec, folder, corpus, trained) if task["finish"] or trained.failed else None
     began: dict[str, Any] = {name: part.json() for name, part in trained.began.items()}
     began |= {"notes": list(trained.objective.notes)} if trained.objective.notes else {}
     _note_execution(folder, task, time.monotonic() - started_s, began)

@@ -23,7 +23,7 @@ from keel.errors import StudyError
 from keel.files import read_json, write_json, write_text
 from keel.study import parse
 
-PLAN = {"tokenizer": {"vocabulary": 350}, "heldout_max_bytes": 1_000_000}
+DATA = {"vocabulary": 350, "heldout_max_bytes": 1_000_000}
 
 
 @pytest.fixture
@@ -38,8 +38,9 @@ def ready(tmp_path: Path, speeches: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
-def made(folder: Path, plan: dict[str, Any] = PLAN) -> Path:
-    return prepare(folder, source_of(folder, parse({"data": {"train": "data"}})), plan)
+def made(folder: Path, data: dict[str, Any] = DATA) -> Path:
+    sha256 = read_json(folder / "evidence/corpus.json", "keel.corpus/1")["tokenizer"]["sha256"]
+    return prepare(folder, source_of(folder, parse({"data": {"train": "data"}})), {"tokenizer_sha256": sha256, **data})
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -86,12 +87,12 @@ def test_made_once(ready):
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert made(ready) == folder
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
-    assert made(ready, PLAN | {"tokenizer": {"vocabulary": 300}}) != folder
+    assert made(ready, DATA | {"vocabulary": 300}) != folder
 
 
 def test_held_out_text_is_capped_in_whole_documents(ready):
     most = open_shards(made(ready))
-    least = open_shards(made(ready, PLAN | {"heldout_max_bytes": 1}))
+    least = open_shards(made(ready, DATA | {"heldout_max_bytes": 1}))
     assert least.heldout_bytes < most.heldout_bytes
     assert least.heldout.tolist() == most.heldout[: len(least.heldout)].tolist()
     assert least.heldout[-1] == SEPARATOR_ID
@@ -134,15 +135,16 @@ def test_killed_before_any_file_is_in_place(ready, monkeypatch):
 
 
 SCRIPT = """
-import sys
+import json, sys
 from pathlib import Path
 from keel.corpus import shards
 from keel.corpus.look import source_of
 from keel.study import parse
 shards.SHARD_BYTES, shards.BATCH_BYTES = 10_000, 5_000
+sha256 = json.loads((Path(sys.argv[1]) / "evidence/corpus.json").read_text())["tokenizer"]["sha256"]
 print("ready", flush=True)
 shards.prepare(Path(sys.argv[1]), source_of(Path(sys.argv[1]), parse({"data": {"train": "data"}})),
-               {"tokenizer": {"vocabulary": 350}, "heldout_max_bytes": 1_000_000})
+               {"tokenizer_sha256": sha256, "vocabulary": 350, "heldout_max_bytes": 1_000_000})
 """
 
 
@@ -211,5 +213,5 @@ def test_large_vocabularies_take_four_bytes(tmp_path, ready, monkeypatch):
     shards.write(tmp_path / "wide", source, corpus, json.dumps(tree), 10**6, {})
     wide = open_shards(tmp_path / "wide")
     assert wide.dtype == np.dtype("<u4")
-    narrow = open_shards(made(ready, PLAN | {"tokenizer": {"vocabulary": size}}))
+    narrow = open_shards(made(ready, DATA | {"vocabulary": size}))
     assert wide.window(0, 1000).tolist() == narrow.window(0, 1000).tolist()
