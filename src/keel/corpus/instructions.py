@@ -18,6 +18,7 @@ from keel.corpus import formats, parallel
 from keel.corpus.pair_writer import PARTS, SHOWN, Kept, Rule, Writer, by_share, check_parts
 from keel.corpus.parallel import Bitext, Pair, named
 from keel.corpus.tokenizer import load
+from keel.corpus.vocabulary import vocabulary_of
 from keel.errors import Problem, StudyError, nearest
 from keel.files import canonical, digest, read_json, sha256_file, write_json, write_text
 
@@ -158,7 +159,7 @@ def write(folder: Path, tasks: Mapping[str, Task], tokenizer_json: str, heldout_
         raise StudyError("there is no task", why="a mixture of instructions needs one", fix="name a file of records",
                          where=str(folder))  # fmt: skip
     every = (pair._replace(task=name) for name, task in tasks.items() for pair in pairs(task))
-    write_pairs(folder, every, tokenizer_json, Rule(by_share(heldout_share)))
+    write_pairs(folder, every, tokenizer_json, Rule(vocabulary_of(tokenizer_json).size, by_share(heldout_share)))
 
 
 def write_pairs(
@@ -185,7 +186,7 @@ def write_pairs(
     full = {name: writer.folder.name for (name, writer), count in zip(writers.items(), counts) if count["train"]}
     write_json(folder / "index.json", SCHEMA, {
         "identity": dict(identity or {}), "tasks": full, "without": sorted(writers.keys() - full.keys()),
-        "vocabulary": tokenizer.get_vocab_size(), "tokenizer_sha256": sha256_file(folder / "tokenizer.json"),
+        "vocabulary": rule.vocabulary, "tokenizer_sha256": sha256_file(folder / "tokenizer.json"),
     })  # fmt: skip
 
 

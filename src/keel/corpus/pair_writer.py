@@ -46,8 +46,12 @@ class Pair(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """Which pairs are held out, as `corpus.split` has it, and how many bytes of them are kept, whole pairs only."""
+    """Which pairs are held out, as `corpus.split` has it, and how many bytes of them are kept, whole pairs only.
 
+    `vocabulary`: the tokenizer's ids.
+    """
+
+    vocabulary: int
     split: Mapping[str, Any]
     most_bytes: float = math.inf
 
@@ -74,7 +78,7 @@ class Writer:
 
     def __init__(self, folder: Path, tokenizer: Tokenizer, languages: Sequence[str], rule: Rule, kept: Kept) -> None:
         self.folder, self.tokenizer, self.languages, self.rule, self.kept = folder, tokenizer, languages, rule, kept
-        self.dtype = np.dtype("<u2") if tokenizer.get_vocab_size() <= 1 << 16 else np.dtype("<u4")
+        self.dtype = np.dtype("<u2") if rule.vocabulary <= 1 << 16 else np.dtype("<u4")
         self.empty, self.num_empty = list[int](), 0
         self.ends = {side: array("q") for side in SIDES}
         self.waiting = {side: bytearray() for side in SIDES}
@@ -138,7 +142,7 @@ class Writer:
         names = [self._path(part, side, end).name for part in PARTS for side in SIDES for end in ("bin", "ends")]
         write_json(self.folder / "index.json", SCHEMA, {
             "identity": dict(identity or {}), "languages": list(self.languages), "dtype": self.dtype.str,
-            "vocabulary": self.tokenizer.get_vocab_size(), "pairs": counts,
+            "vocabulary": self.rule.vocabulary, "pairs": counts,
             "heldout_bytes": sum(bytes_of(pair) for pair, _ in held),
             "empty": self.empty, "num_empty": self.num_empty, "num_trained": len(self.heldout) - len(held),
             "files": {name: sha256_file(self.folder / name) for name in [*names, *more]},

@@ -18,6 +18,7 @@ from keel.corpus import formats
 from keel.corpus.pair_writer import END, PARTS, SCHEMA, SIDES, Kept, Rule, Writer, by_share, check_parts
 from keel.corpus.pair_writer import Pair as Pair
 from keel.corpus.tokenizer import load
+from keel.corpus.vocabulary import vocabulary_of
 from keel.errors import Problem, StudyError, nearest
 from keel.files import digest, read_json, sha256_file, write_text
 
@@ -195,7 +196,13 @@ def write(
     """
     if folder.exists():
         shutil.rmtree(folder)
-    writer = Writer(folder, load(tokenizer_json), languages, rule or Rule(by_share(heldout_share)), Kept())
+    writer = Writer(
+        folder,
+        load(tokenizer_json),
+        languages,
+        rule or Rule(vocabulary_of(tokenizer_json).size, by_share(heldout_share)),
+        Kept(),
+    )
     left = iter(pairs)
     while batch := list(islice(left, BATCH_LINES)):
         writer.add(batch)

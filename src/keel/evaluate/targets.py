@@ -76,10 +76,10 @@ def judge(
                          fix="raise heldout.max_bytes, or bring more documents", where="[set]")  # fmt: skip
     bits = math.log(2) * size
     bar = _frequencies(seen, counts, loss.vocabulary) / bits
-    return Judgement(total / bits, total / tokens, tokens, round(size), _error(nats, stand_for) / math.log(2), bar)
+    return Judgement(total / bits, total / tokens, tokens, round(size), ratio_error(nats, stand_for) / math.log(2), bar)
 
 
-def _error(nats: list[float], sizes: list[float]) -> float:
+def ratio_error(nats: list[float], sizes: list[float]) -> float:
     """Standard error of sum(nats) / sum(sizes) over samples, to first order."""
     if len(nats) < 2:
         return math.nan

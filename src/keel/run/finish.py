@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
 from keel import evaluate, model
-from keel.corpus.shards import Shards
+from keel.corpus.store import Corpus
 from keel.corpus.tokenizer import spelling, with_special
 from keel.corpus.vocabulary import Vocabulary
 from keel.evaluate.bits_per_byte import Judgement
@@ -29,7 +29,7 @@ from keel.run.train import Trained
 SCHEMA = "keel.result/1"
 
 
-def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[str, Any]:
+def finish(spec: Spec, folder: Path, corpus: Corpus, trained: Trained) -> dict[str, Any]:
     """Judge, gate and write `result.json`; a run that passes is exported to `model/`; no trunk is."""
     size = Size(**spec.size)
     params = cost.params(spec.objective, spec.options, spec.family, size)
@@ -38,8 +38,8 @@ def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[s
     if trained.failed:
         gate = {"name": "diverged", "why": trained.failed}
     else:
-        questions = heldout.samples_of(trained.objective, shards, size.context)
-        exam = Exam(trained.parts, trained.objective, shards, size.context, questions)
+        questions = heldout.samples_of(trained.objective, corpus, size.context)
+        exam = Exam(trained.parts, trained.objective, corpus, size.context, questions)
         judgement = evaluate.judge(trained.objective.facts.judge)(exam)
         gate = _stalled(judgement)
     result = {
@@ -50,11 +50,12 @@ def finish(spec: Spec, folder: Path, shards: Shards, trained: Trained) -> dict[s
         "judge": trained.objective.facts.judge,
         "bits_per_byte": judgement.bits_per_byte if judgement else None,
         "standard_error": judgement.standard_error if judgement else None,
-        "heldout": {"bytes": shards.heldout_bytes, "tokens": len(shards.heldout), "sha256": shards.heldout_sha256},
+        "heldout": {"bytes": corpus.heldout_bytes, "tokens": len(corpus.heldout_tokens()),
+                    "sha256": corpus.heldout_sha256},
         "ok": gate is None, "gate": gate, "spec_sha256": spec.digest(),
     }  # fmt: skip
     if spec.kind != "trunk" and gate is None:
-        _export(spec, folder, shards, trained, result)
+        _export(spec, folder, corpus, trained, result)
     write_json(folder / "result.json", SCHEMA, result)
     return result
 
@@ -70,7 +71,7 @@ def _stalled(judgement: Judgement) -> dict[str, str] | None:
     return None
 
 
-def _export(spec: Spec, folder: Path, shards: Shards, trained: Trained, result: dict[str, Any]) -> None:
+def _export(spec: Spec, folder: Path, corpus: Corpus, trained: Trained, result: dict[str, Any]) -> None:
     """`model/`: weights, config, tokenizer and card, loadable with from_pretrained; whole or absent.
 
     Raises:
@@ -79,7 +80,7 @@ def _export(spec: Spec, folder: Path, shards: Shards, trained: Trained, result: 
     target, building = folder / "model", folder / ".model"
     shutil.rmtree(building, ignore_errors=True)
     try:
-        _write_model(spec, building, shards, trained, result)
+        _write_model(spec, building, corpus, trained, result)
         shutil.rmtree(target, ignore_errors=True)
         building.replace(target)
     except (OSError, SafetensorError) as error:
@@ -89,12 +90,12 @@ def _export(spec: Spec, folder: Path, shards: Shards, trained: Trained, result: 
         raise place_error(error if isinstance(error, OSError) and error.errno else cause, target) from error
 
 
-def _write_model(spec: Spec, target: Path, shards: Shards, trained: Trained, result: dict[str, Any]) -> None:
+def _write_model(spec: Spec, target: Path, corpus: Corpus, trained: Trained, result: dict[str, Any]) -> None:
     from transformers import PreTrainedTokenizerFast
 
     model.load(spec.family).export(trained.parts["model"], target)
     known = trained.objective.vocabulary
-    tokenizer_json = with_special(shards.tokenizer_path.read_text(encoding="utf-8"), known.special)
+    tokenizer_json = with_special(corpus.tokenizer_path.read_text(encoding="utf-8"), known.special)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(tokenizer_json), model_max_length=int(spec.size["context"]),
         clean_up_tokenization_spaces=False, **_named(known),

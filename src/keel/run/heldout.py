@@ -7,10 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from keel.corpus.instructions import Instructions
 from keel.corpus.parallel import Bitext
 from keel.corpus.shards import Shards
+from keel.corpus.store import Corpus
+from keel.errors import StudyError
 from keel.objective.base import Objective, Sample
 from keel.run import samples
+from keel.run.tasks import Tasks
 
 
 class Held(Shards):
@@ -39,19 +43,34 @@ def windows(shards: Shards, length: int, stride: int) -> Iterator[Sample]:
             yield Sample(number, stream[first : first + length])
 
 
-def samples_of(objective: Objective, corpus: Shards | Bitext, context: int) -> Iterator[Sample]:
-    """What this objective reads at this context, of the held-out part, in order and once."""
+def samples_of(objective: Objective, corpus: Corpus, context: int) -> Iterator[Sample]:
+    """What this objective reads at this context, of the held-out part, in order and once.
+
+    Raises:
+        StudyError: no held-out pair fits the context.
+    """
     if isinstance(corpus, Shards) and objective.facts.reads == "windows":
         yield from windows(corpus, *objective.window(context))
         return
-    made = samples.samples_of(objective, _held(corpus), context)
+    if isinstance(corpus, Instructions):
+        made: samples.Samples = Tasks(_held_tasks(corpus), objective, context, once=True)
+    else:
+        made = samples.samples_of(objective, Held(corpus) if isinstance(corpus, Shards) else _held(corpus), context)
+    if not len(made):
+        raise StudyError("no held-out pair fits the context", why=f"the model sees {context} positions",
+                         fix="raise model.context", where=str(corpus.folder))  # fmt: skip
     yield from (made[place] for place in range(len(made)))
 
 
-def _held(corpus: Shards | Bitext) -> Shards | Bitext:
-    """A corpus whose training part is the held-out one."""
-    if isinstance(corpus, Shards):
-        return Held(corpus)
+def _held(corpus: Bitext) -> Bitext:
+    """Pairs whose training part is the held-out one."""
     held = copy.copy(corpus)
     held.train = corpus.heldout
+    return held
+
+
+def _held_tasks(corpus: Instructions) -> Instructions:
+    """Tasks that have held-out pairs."""
+    held = copy.copy(corpus)
+    held.tasks = {name: _held(task) for name, task in corpus.tasks.items() if len(task.heldout[0])}
     return held

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from keel import model, objective
-from keel.corpus.shards import Shards
+from keel.corpus.store import Corpus
 from keel.errors import Preempted
 from keel.model.shapes import Size
 from keel.objective import own
@@ -73,22 +73,22 @@ class Stepped(NamedTuple):
 class Loop:
     """Everything a step needs, built once from the spec."""
 
-    def __init__(self, spec: Spec, place: Place, shards: Shards) -> None:
+    def __init__(self, spec: Spec, place: Place, corpus: Corpus) -> None:
         self.spec, self.place = spec, place
         own.find_in(place.folder.parent.parent)
         own.check_code(spec.objective, spec.options, spec.code_sha256, str(place.folder))
-        vocabulary = parts.vocabulary_of(spec, shards)
+        vocabulary = parts.vocabulary_of(spec, corpus)
         self.objective = objective.load(spec.objective, spec.options, vocabulary)
         self.family = model.load(spec.family)
         self.shape = self.family.shape(Size(**spec.size))
         self.plan = self.objective.parts(spec.family, Size(**spec.size), parts.start_of(spec))
-        self._tokenizer_json = shards.tokenizer_path.read_text(encoding="utf-8")
+        self._tokenizer_json = corpus.tokenizer_path.read_text(encoding="utf-8")
         self.parts, self.began = self._built()
         self.carry = self.objective.init_carry(self.parts)
         if place.sharded:
             self.parts = parallel.shard(self.parts, self.objective)
         self.optimisers = optimiser.build(self.parts, self.plan, spec)
-        samples = samples_of(self.objective, shards, self.shape.context)
+        samples = samples_of(self.objective, corpus, self.shape.context)
         self.batches = Batches(samples, spec.batch_tokens // self.shape.context, spec.seed)
         self.step = 0
         self._restore()
@@ -160,15 +160,19 @@ class Loop:
 
 
 def train(
-    spec: Spec, place: Place, shards: Shards, until: int, keep: set[int], report: Report, should_stop: ShouldStop
+    spec: Spec, place: Place, corpus: Corpus, until: int, keep: set[int], report: Report, should_stop: ShouldStop
 ) -> Trained:
     """Run steps up to `until`; checkpoints at `keep` stay for branches.
 
     Raises:
         Preempted: `should_stop` said so; the state is saved.
     """
-    loop = Loop(spec, place, shards)
-    if said := [*(began.text(name) for name, began in loop.began.items()), *loop.objective.notes]:
+    loop = Loop(spec, place, corpus)
+    if said := [
+        *(began.text(name) for name, began in loop.began.items()),
+        *loop.objective.notes,
+        *loop.batches.source.notes,
+    ]:
         report({"began": said})
     flop_a_token = flop_per_token(spec.objective, spec.options, spec.family, Size(**spec.size))
     head = {"spec_sha256": spec.digest(), "forecast_sha256": place.forecast_sha256}

@@ -110,7 +110,7 @@ def test_the_error_is_that_of_a_ratio() -> None:
     sizes = rng.integers(1, 40, (2000, 100)).astype(float)
     nats = sizes * rng.gamma(4.0, 0.25, sizes.shape)
     spread = (nats.sum(1) / sizes.sum(1)).std()
-    said = np.mean([targets._error(list(a), list(b)) for a, b in zip(nats[:200], sizes[:200])])
+    said = np.mean([targets.ratio_error(list(a), list(b)) for a, b in zip(nats[:200], sizes[:200])])
     assert said == pytest.approx(spread, rel=0.1)
 
 
