@@ -16,7 +16,7 @@ from keel.objective.held import facts_of
 from keel.plan.experiment import Experiment
 from keel.plan.frame import Inputs
 from keel.plan.ladder import Frame
-from keel.plan.losses import with_languages
+from keel.plan.losses import options_under, with_languages
 from keel.plan.recipe import Choices
 from keel.plan.runs import SCRATCH, Rates, data_of, experiment_of, length_of, rates_of, spec_of
 
@@ -93,18 +93,9 @@ def _baseline(choices: Choices, ladder: Sequence[Experiment]) -> Experiment:
     return max(same, key=lambda item: item.cost.flop)
 
 
-def options_of(choices: Choices, loss: str) -> dict[str, Any]:
-    """The options that [set] arms.options gives an arm's loss."""
-    lead = f"{OPTIONS}{loss}."
-    given = {name[len(lead) :]: value for name, value in choices.overrides.items() if name.startswith(lead)}
-    for name, value in given.items():
-        choices.pick(lead + name, value)
-    return given
-
-
 def _loss_arm(given: _Given, name: str) -> Experiment | Problem:
     """The baseline with another loss; one that wants an option said, or cannot be of this size, is no arm yet."""
-    options: Mapping[str, Any] = options_of(given.choices, name)
+    options: Mapping[str, Any] = options_under(given.choices, f"{OPTIONS}{name}.")
     frame, base = given.frame, given.baseline
     try:
         facts = facts_of(name, options)

@@ -67,5 +67,5 @@ def differences(baseline: Spec, spec: Spec) -> dict[str, list[Any]]:
     """Fields that differ: name -> [baseline's, ours]; to a whole run a branch is what it is from step 0 on."""
     if spec.kind == "single" and baseline.kind == "branch":
         baseline = replace(baseline, start={"kind": "scratch"})
-    ours, theirs = spec.json(), baseline.json()
+    ours, theirs = vars(spec), vars(baseline)
     return {name: [theirs[name], ours[name]] for name in ours if ours[name] != theirs[name]}

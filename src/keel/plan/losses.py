@@ -42,7 +42,7 @@ def loss_of(study: Study, choices: Choices) -> Loss:
     ))  # fmt: skip
     if name not in FACTS and ":" not in name:
         raise StudyError("unknown loss", why=f"found {name!r}", fix=nearest(name, FACTS), where="[set] train.loss")
-    options = {name[len(OPTIONS) :]: value for name, value in choices.overrides.items() if name.startswith(OPTIONS)}
+    options = options_under(choices, OPTIONS)
     facts = facts_of(name, options)
     if lacking := sorted(facts.needs - {kind}):
         raise StudyError(
@@ -57,12 +57,32 @@ def loss_of(study: Study, choices: Choices) -> Loss:
             f"the family '{family}' cannot serve the loss '{name}'", why=f"it needs one of: {', '.join(families)}",
             fix=nearest(family, families), where="[set] model.family",
         )  # fmt: skip
-    for option, value in options.items():
-        choices.pick(OPTIONS + option, value)
     settled = with_languages(options, facts, study)
     if settled is not options:
         choices.pick(OPTIONS + "languages", settled["languages"], formula="source, target", source="[data] parallel")
     return Loss(name, settled, family)
+
+
+def options_under(choices: Choices, lead: str) -> dict[str, Any]:
+    """Options that [set] gives under `lead`, each recorded as yours; dotted names are tables within tables.
+
+    Example:
+        >>> options_under(Choices({"train.options.of.loss": "clm", "train.options.alpha": 0.5}), OPTIONS)
+        {'of': {'loss': 'clm'}, 'alpha': 0.5}
+    """
+    found: dict[str, Any] = {}
+    for name, value in choices.overrides.items():
+        if not name.startswith(lead):
+            continue
+        *tables, last = name[len(lead) :].split(".")
+        table = found
+        for each in tables:
+            table = table.setdefault(each, {})
+            if not isinstance(table, dict):
+                raise StudyError(f"'{name}' is within an option that has a value", why=f"'{each}' is {table!r}",
+                                 fix="give it once, as a table or as a value", where="[set]")  # fmt: skip
+        table[last] = choices.pick(name, value)
+    return found
 
 
 def with_languages(options: Mapping[str, Any], facts: Facts, study: Study) -> Mapping[str, Any]:

@@ -120,3 +120,16 @@ def test_languages_come_from_the_data_unless_they_are_named() -> None:
             choices = Choices({"train.loss": loss, **given})
             assert loss_of(study(data=PAIRS), choices).options["languages"] == languages
             assert [number.value for number in choices.numbers if number.name.endswith("languages")] == [str(languages)]
+
+
+def test_a_mixture_is_written_as_tables_and_planned(corpus_json: dict[str, Any], fake_machine: dict[str, Any]) -> None:
+    held = {"a": {"loss": "clm", "share": 0.8}, "b": {"loss": "prefix_lm", "share": 0.2, "options": {"low": 0.1}}}
+    made = planned(corpus_json, fake_machine, train={"loss": "mixture", "options": {"of": held}})
+    assert made["experiments"][0]["spec"]["options"] == {"of": held}
+    named = {number["name"] for number in made["numbers"] if number["yours"]}
+    assert {"train.options.of.a.share", "train.options.of.b.options.low"} <= named
+
+
+def test_an_option_within_one_that_has_a_value_is_refused() -> None:
+    with study_error("within an option that has a value"):
+        loss_of(study(), Choices({"train.loss": "mixture", "train.options.of": 5, "train.options.of.a.loss": "clm"}))

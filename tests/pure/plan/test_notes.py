@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keel.objective.facts import FACTS
 from keel.plan.notes import notes
 from keel.study import parse
 
@@ -9,20 +10,20 @@ DATA = {"data": {"train": "x"}}
 
 
 def test_a_use_case_that_the_loss_precludes_is_named() -> None:
-    found = notes(parse(DATA | {"use_case": [{"name": "gaps", "task": "fill-mask"}]}), "clm")
+    found = notes(parse(DATA | {"use_case": [{"name": "gaps", "task": "fill-mask"}]}), "clm", FACTS["clm"])
     assert "precluded" in found[0].what
     assert "left" in found[0].why
 
 
 def test_a_use_case_that_no_source_speaks_of_is_named() -> None:
-    found = notes(parse(DATA | {"use_case": [{"name": "cats", "task": "image-classification"}]}), "clm")
+    found = notes(parse(DATA | {"use_case": [{"name": "cats", "task": "image-classification"}]}), "clm", FACTS["clm"])
     assert "nothing is known" in found[0].what
 
 
 def test_a_use_case_that_the_loss_unlocks_needs_no_word() -> None:
-    assert notes(parse(DATA | {"use_case": [{"name": "write", "task": "text-generation"}]}), "clm") == []
+    assert notes(parse(DATA | {"use_case": [{"name": "write", "task": "text-generation"}]}), "clm", FACTS["clm"]) == []
 
 
 def test_fields_that_are_not_weighed_are_listed() -> None:
-    found = notes(parse(DATA | {"budget": {"compute_usd": 10, "deadline": "6 weeks"}}), "clm")
+    found = notes(parse(DATA | {"budget": {"compute_usd": 10, "deadline": "6 weeks"}}), "clm", FACTS["clm"])
     assert "budget.compute_usd, budget.deadline" in found[0].what

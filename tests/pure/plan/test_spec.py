@@ -17,7 +17,7 @@ CHANGED: dict[str, Any] = {
     "start": {"kind": "branch", "run": "x", "step": 3}, "data": {"data_sha256": "0"}, "batch_tokens": 1024,
     "steps": 101, "warmup_steps": 11, "decay_start": 81, "lr_hidden": 0.026, "lr_embedding": 0.031, "beta1": 0.91,
     "beta2": 0.96, "epsilon": 1e-7, "weight_decay": 0.2, "clip_norm": 2.0, "seed": 1,
-    "precision": {"body": "bf16", "head": "fp32"},
+    "precision": {"body": "bf16", "head": "fp32"}, "code_sha256": "ab",
 }  # fmt: skip
 
 
