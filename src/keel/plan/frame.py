@@ -28,15 +28,14 @@ class Inputs(NamedTuple):
 
 
 def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
-    """Widths that fit the time, and the unique training tokens at the chosen vocabulary."""
+    """Widths that fit the time, and the unique training tokens at the chosen vocabulary.
+
+    Raises:
+        StudyError: the evidence is of another kind of data; a vocabulary or loss that it cannot serve.
+    """
+    _check_kind(inputs)
     vocabulary = _vocabulary(inputs.corpus, choices)
     row = next(row for row in inputs.corpus["tokens"] if row["vocabulary"] == vocabulary)
-    unique = float(row["train_tokens"])
-    choices.pick(
-        "data.unique_tokens", round(unique), unit="tokens", formula="training bytes / bytes per token",
-        inputs={"bytes_per_token": round(row["bytes_per_token"], 4)}, source="measured by the tokenizer (keel look)",
-        low=row["train_tokens_low"], high=row["train_tokens_high"],
-    )  # fmt: skip
     shared = {name: value for name, value in choices.overrides.items() if name.startswith("model.")}
     loss = loss_of(inputs.study, choices)
     budget_s = float(inputs.study.budget.time_s or DEFAULT_TIME_S)
@@ -45,6 +44,7 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
     frame = ladder.frame(shared, ladder.widths_from(ladder.MIN_WIDTH), vocabulary, loss)
     for smallest in range(ladder.MIN_WIDTH + 8, ladder.MAX_WIDTH // 4, 8):
         wider = ladder.frame(shared, ladder.widths_from(smallest), vocabulary, loss)
+        unique = unique_tokens(inputs.corpus, row, wider.context)
         if _ladder_s(inputs.machine, wider, unique) > budget_s or not _fed(wider, unique):
             break
         frame = wider
@@ -58,7 +58,42 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
     choices.pick("model.layers", list(frame.layers), formula="2 below width 192, then width / 64", source=THUMB)
     choices.pick("model.context", frame.context, unit="tokens", source=THUMB,
                  formula="128 up to width 96, then doubled with it, at most 1024")  # fmt: skip
-    return frame, unique
+    return frame, _unique(inputs.corpus, row, frame.context, choices)
+
+
+def _check_kind(inputs: Inputs) -> None:
+    found, said = inputs.corpus.get("kind", "text"), inputs.study.data.kind
+    if found != said:
+        raise StudyError("the evidence is of other data", why=f"[data] is {said}, and corpus.json is of {found}",
+                         fix="run `keel look` again", where="evidence/corpus.json")  # fmt: skip
+
+
+def unique_tokens(corpus: Mapping[str, Any], row: Mapping[str, Any], context: int) -> float:
+    """Tokens of one pass over the training data, as runs count them: positions that the model sees.
+
+    A text is packed without a gap, so they are its tokens; a pair of texts takes a context each, however short it is.
+    """
+    if corpus.get("kind", "text") == "text":
+        return float(row["train_tokens"])
+    return float(corpus["split"]["train_documents"]) * context
+
+
+def _unique(corpus: Mapping[str, Any], row: Mapping[str, Any], context: int, choices: Choices) -> float:
+    found = unique_tokens(corpus, row, context)
+    if corpus.get("kind", "text") == "text":
+        choices.pick(
+            "data.unique_tokens", round(found), unit="tokens", formula="training bytes / bytes per token",
+            inputs={"bytes_per_token": round(row["bytes_per_token"], 4)},
+            source="measured by the tokenizer (keel look)", low=row["train_tokens_low"], high=row["train_tokens_high"],
+        )  # fmt: skip
+        return found
+    choices.pick(
+        "data.unique_tokens", round(found), unit="tokens", formula="pairs to train on x context, padding included",
+        inputs={"pairs": corpus["split"]["train_documents"], "context": context,
+                "tokens_of_text": round(row["train_tokens"])},
+        source="counted (keel look)",
+    )  # fmt: skip
+    return found
 
 
 def _vocabulary(corpus: Mapping[str, Any], choices: Choices) -> int:
