@@ -154,7 +154,7 @@ def _judged(
         entry = judging.read(folder / "runs" / model.run).get(case.name)
         current = entry and entry["identity"] == case.identity(shas[case.name], model.spec_sha256)
         problem = entry["problem"] if entry and current else None
-        why_not = f"{problem['what']}: {problem['why']}" if problem else "" if current else NOT_JUDGED
+        why_not = problem["what"] if problem else "" if current else NOT_JUDGED
         result = entry["result"] if entry and current else None
         made.append(Judged(model.run, model.params, model.tokens, model.recipe, result, why_not))
     return made
