@@ -66,6 +66,11 @@ def test_comments_and_order_do_not_count(tmp_path: Path) -> None:
         ('set = 3\n[data]\ntrain = "x"\n', ("'set' is wrong",)),
         ('[data]\ntrain = "x"\n[[use_case]]\nname = "a"\ntask = "chat"\n', ("unknown task 'chat'",)),
         ('[data]\ntrain = "x"\n[[use_case]]\nname = "a"\ntask = "sumarization"\n', ("did you mean 'summarization'?",)),
+        (
+            '[data]\ntrain = "x"\n[[use_case]]\nname = "a"\ntask = "sts"\nfields = { txt = "b" }\n',
+            ("did you mean 'text'?",),
+        ),
+        ('[data]\ntrain = "x"\n[[use_case]]\nname = "a"\ntask = "sts"\nmargin = 1\n', ("use_case.0.margin' is wrong",)),
         ('[data]\ntrain = "x"\n[limits]\nlicence = "free"\n', ("'limits.licence' is wrong", "permissive")),
         ('[data\ntrain = "x"\n', ("study.toml cannot be read", "line 1")),
         ('[data]\ntrain = "x"\ntrain = "y"\n', ("study.toml cannot be read",)),

@@ -19,6 +19,7 @@ from keel.model.shapes import SHAPES, Size
 from keel.objective.cost import head_of
 from keel.plan.spec import Spec, from_json
 from keel.plan.verb import read_plan, stale
+from keel.run import asked
 from keel.run.batches import Batches
 from keel.run.parts import ids_of, vocabulary_of
 from keel.run.samples import samples_of
@@ -35,6 +36,7 @@ def dry(folder: Path, study: Study) -> Answer:
     problems = stale(folder, study, made)
     if problems:
         raise StudyError.all(problems)
+    asked.check(folder, study)
     arms = made.get("arms", {}).get("runs", [])
     items, corpora, source = [*made["experiments"], *arms], dict[str, Corpus](), source_of(folder, study)
     lines, counts = [], dict[str, dict[str, int]]()
