@@ -90,7 +90,7 @@ def test_one_worker_keeps_the_order(log: Path) -> None:
 
 @pytest.mark.parametrize(("act", "words"), [("exit", "ended with code 7"), ("kill", "out of memory?")])
 def test_a_worker_that_dies_is_reported(log: Path, act: str, words: str) -> None:
-    with study_error("training of b stopped", words, "run the same command again"):
+    with study_error("work on b stopped", words, "run the same command again"):
         run([task("a"), task("b", act), task("c")])
 
 
