@@ -11,6 +11,7 @@ from pathlib import Path
 
 from keel.answer import Answer
 from keel.corpus.formats import ENDINGS, PLAIN
+from keel.corpus.new_pairs import Files, fields_of, files_in, task_of
 from keel.corpus.readers import Peek, peek
 from keel.errors import StudyError
 from keel.files import write_text
@@ -29,12 +30,11 @@ TEMPLATE = """# Written by `keel new`. Next, in this folder: keel look, keel pla
 # Seen: {seen}.
 {fields}
 [data]
-train = {train}  # a folder, a file, a glob, or a list of them; relative to this file
-{text}{group}{time}# encoding = "utf-8"
+{data}# encoding = "utf-8"
 
 [[use_case]]
 name = "general"
-task = "text-generation"  # a task name of the Hugging Face Hub
+task = "{task}"  # a task name of the Hugging Face Hub
 # weight = 1  # share of this use case among several
 # eval = "eval/queries.jsonl"  # your own test of it
 # metric = "accuracy"  # the score of that test
@@ -79,11 +79,13 @@ def new(folder: Path, to: Path | None) -> Answer:
     study = Path(os.path.abspath(to)) if to else Path.cwd() / f"{clean(_name(source)) or 'data'}-study"
     path = study / "study.toml"
     _check(source, path)
-    seen = _peek(folder)
-    train = _relative(source, study)
+    train, lines = _relative(source, study), files_in(source)
     if not _writable(train):
         raise StudyError("the folder's name is not UTF-8", why="study.toml is UTF-8 and could not name it",
                          fix="rename the folder", where=clean(train))  # fmt: skip
+    if lines:
+        return _of_lines(lines, train, path)
+    seen = _peek(folder)
     write_text(path, template(seen, train))
     return Answer(
         result={"study": str(study), "format": seen.format, "files": len(seen.files), "bytes": seen.bytes,
@@ -91,6 +93,29 @@ def new(folder: Path, to: Path | None) -> Answer:
         text=f"saw     {_seen(seen)}\nnext    cd {shlex.quote(clean(_shown(study)))} && keel look && keel plan",
         reads=[_shown(file) for file in seen.files[:1]], writes=[_shown(path)],
     )  # fmt: skip
+
+
+def _of_lines(lines: Files, train: str, path: Path) -> Answer:
+    """A study of two files of lines."""
+    folder = train if len(lines.paths) == len(lines.patterns) else glob.escape(train)
+    named = {code: f"{folder}/{pattern}" for code, pattern in lines.patterns.items()}
+    total = sum(file.stat().st_size for file in lines.paths)
+    write_text(path, TEMPLATE.format(
+        seen=f"{clean(lines.seen)}, {show_bytes(total)}", fields="", task="translation", labelled="",
+        data=_parallel(named) + "#   line n of one file says what line n of the other does\n",
+    ))  # fmt: skip
+    return Answer(
+        result={"study": str(path.parent), "format": "lines", "files": len(lines.paths), "bytes": total,
+                "fields": [], "text_field": None, "parallel": named},
+        text=f"saw     {clean(lines.seen)}\nnext    cd {shlex.quote(clean(_shown(path.parent)))} && keel look && "
+             "keel plan",
+        reads=[_shown(file) for file in lines.paths[:2]], writes=[_shown(path)],
+    )  # fmt: skip
+
+
+def _parallel(named: Mapping[str, str]) -> str:
+    sides = ", ".join(f"{quote(code) if '_' in code else code} = {quote(value)}" for code, value in named.items())
+    return f"parallel = {{ {sides} }}  # the source first: exchange them if it is the other way\n"
 
 
 def _peek(folder: Path) -> Peek:
@@ -122,13 +147,27 @@ def template(seen: Peek, train: str) -> str:
         name for name in others
         if GROUPS & set(_words(name)) and name.lower() not in UNIQUE and name not in times
     ]  # fmt: skip
+    group = _candidates("group", groups, others, "its documents are never split across held-out", bool(others))
+    data = f"train = {quote(train)}  # a folder, a file, a glob, or a list of them; relative to this file\n"
+    if pairs := fields_of(usable):
+        sides = {name.removeprefix("parallel."): field for name, field in pairs.items()}
+        said = _parallel(sides) if "prompt" not in pairs else _asked(pairs, task_of(usable))
+        task = "text-generation" if "prompt" in pairs else "translation"
+        return TEMPLATE.format(seen=_seen(seen, tuple(pairs.values())), fields=_fields(seen), data=data + said + group,
+                               task=task, labelled="")  # fmt: skip
+    text = f"text = {quote(seen.text_field)}  # the field that holds the text\n" if seen.text_field in usable else ""
+    time = _candidates("time", times, others, "a time split instead: the latest are held out", bool(others))
     return TEMPLATE.format(
-        seen=_seen(seen), train=quote(train), fields=_fields(seen),
-        text=f"text = {quote(seen.text_field)}  # the field that holds the text\n" if seen.text_field in usable else "",
-        group=_candidates("group", groups, others, "its documents are never split across held-out", bool(others)),
-        time=_candidates("time", times, others, "a time split instead: the latest are held out", bool(others)),
+        seen=_seen(seen), fields=_fields(seen), data=data + text + group + time, task="text-generation",
         labelled="".join(LABEL_CASE.format(name=quote(name), quoted=quote(f"predict {name}")) for name in labels[:1]),
     )  # fmt: skip
+
+
+def _asked(pairs: Mapping[str, str], task: str | None) -> str:
+    """Fields of a prompt and its answer; of the task, as a comment, where one looks like it."""
+    prompt = f'prompt = {quote(pairs["prompt"])}  # a field, or a template of fields: "Q: {{question}}"\n'
+    named = f"# task = {quote(task)}  # the field that names a record's task\n" if task else ""
+    return f"{prompt}answer = {quote(pairs['answer'])}\n{named}"
 
 
 def quote(text: str) -> str:
@@ -164,8 +203,9 @@ def _writable(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _seen(seen: Peek) -> str:
+def _seen(seen: Peek, pairs: tuple[str, ...] = ()) -> str:
     field = f", text in {quote(seen.text_field)}" if seen.text_field and _writable(seen.text_field) else ""
+    field = f", pairs in {' and '.join(map(quote, pairs))}" if pairs else field
     count = len(seen.files)
     plural = "s" if count != 1 else ""
     return f"{count:,} {seen.format} file{plural}, {show_bytes(seen.bytes)}{field}"

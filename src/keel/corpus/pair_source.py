@@ -187,5 +187,7 @@ def _regex(part: str) -> str:
     known = {"**/": "((?:.*/)?)", "**": "(.*)", "*": "([^/]*)", "?": "([^/])"}
     if part in known:
         return known[part]
-    is_set = part.startswith("[") and part.endswith("]")
-    return f"({part.replace('[!', '[^')})" if is_set else re.escape(part)
+    if part.startswith("[") and part.endswith("]"):
+        inside = part[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+        return f"([{'^' + inside[1:] if inside.startswith('!') else inside}])"
+    return re.escape(part)
