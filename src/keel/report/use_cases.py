@@ -33,7 +33,9 @@ def _use(use: Tree) -> str:
     beside = use.get("baseline")
     learnt = number(use, "train")
     test = number(use, "test")
+    sha256 = str(use.get("eval_sha256") or "")[:16]
     pairs = [
+        ("file", esc(f"{use['eval']}, sha256 {sha256}") if use.get("eval") else ""),
         ("judged by", esc(f"{use.get('how')}, {use.get('metric')}")),
         ("rows", f"{f'{learnt:,.0f} to learn from, ' if learnt else ''}{test:,.0f} to be judged by" if test else ""),
         ("baseline", esc(f"{beside.get('name')}: {_score(beside)}") if isinstance(beside, Mapping) else ""),

@@ -81,7 +81,10 @@ def ask(
                 progress.close()
         writes = [f"runs/{model.run}/{judging.FILE}" for model in todo]
     _renew_acceptance(folder, found, models)
-    chosen = [choose(case, _judged(folder, case, models, shas)) for case in found]
+    chosen = [
+        choose(case, _judged(folder, case, models, shas)) | {"eval": case.eval, "eval_sha256": shas[case.name]}
+        for case in found
+    ]
     write_json(folder / FILE, SCHEMA, {"level": LEVEL, "use_cases": chosen})
     return _problems(chosen), [*writes, FILE]
 

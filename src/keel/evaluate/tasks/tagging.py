@@ -6,6 +6,7 @@ Legend: n words, B pieces of one batch, T positions, d width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def tagging(subject: Subject, sentences: Sentences, level: float = LEVEL) -> Res
     cut = sum(len(ids) > subject.room for side in tokens for ids in side)
     notes = [f"{cut} words are longer than the context: their beginning was read"] if cut else []
     return classified(
-        "tagging", rows, found.labels, level=level, notes=[*notes, *found.notes], words=_around(sentences, labels),
+        "tagging", rows, found.labels, level=level, notes=[*notes, *found.notes], words=_around(tuple(sentences.train), tuple(sentences.test), tuple(labels)),
         baseline=AROUND,
     )  # fmt: skip
 
@@ -87,14 +88,15 @@ def _pieces(
         word += length
 
 
-def _around(sentences: Sentences, labels: Sequence[str]) -> Any:
+@lru_cache(maxsize=2)  # the same words stand beside every model
+def _around(train: tuple[Sentence, ...], test: tuple[Sentence, ...], labels: tuple[str, ...]) -> Any:
     """The classifier on words alone."""
     learn()
     from sklearn.feature_extraction import DictVectorizer
 
     made = DictVectorizer()
     features = [[_features(each.words, place) for each in side for place in range(len(each.words))]
-                for side in sentences]  # fmt: skip
+                for side in (train, test)]  # fmt: skip
     return classify(made.fit_transform(features[0]), labels, made.transform(features[1]))
 
 
