@@ -43,9 +43,9 @@ def tagging(subject: Subject, sentences: Sentences, level: float = LEVEL) -> Res
     found = classify(train, labels, test, scale=True)
     cut = sum(len(ids) > subject.room for side in tokens for ids in side)
     notes = [f"{cut} words are longer than the context: their beginning was read"] if cut else []
+    words = _around(tuple(sentences.train), tuple(sentences.test), tuple(labels))
     return classified(
-        "tagging", rows, found.labels, level=level, notes=[*notes, *found.notes], words=_around(tuple(sentences.train), tuple(sentences.test), tuple(labels)),
-        baseline=AROUND,
+        "tagging", rows, found.labels, level=level, notes=[*notes, *found.notes], words=words, baseline=AROUND,
     )  # fmt: skip
 
 
