@@ -89,10 +89,12 @@ def show(corpus: Mapping[str, Any], computer: Mapping[str, Any]) -> str:
     found, sides, alike = corpus["data"], corpus["split"], corpus["duplicates"]
     field = f", text in '{found['text_field']}'" if found["text_field"] else ""
     spoken = ", ".join(f"{item['code']} {100 * item['share']:.0f} %" for item in corpus["languages"][:5])
+    units = "pairs" if corpus.get("sides") else "documents"
     lines = [
         f"corpus     {len(corpus['files'])} {found['format']} files{field}: {show_bytes(corpus['bytes']['value'])}, "
-        f"{corpus['documents']['value']:,.0f} documents, {show_count(corpus['words']['value'])} words"
+        f"{corpus['documents']['value']:,.0f} {units}, {show_count(corpus['words']['value'])} words"
         + (" (sampled)" if corpus["bytes"]["how"] == "sampled" else ""),
+        *_show_pairs(corpus),
         f"languages  {spoken}",
         f"repeats    {alike['exact_documents']} exact, {alike['near_documents']} near of {alike['sampled_documents']} "
         f"documents; {alike['across_split']} groups would have crossed the split",
@@ -105,6 +107,32 @@ def show(corpus: Mapping[str, Any], computer: Mapping[str, Any]) -> str:
         for row in corpus["tokens"]
     ]
     return "\n".join([*lines, *_show_machine(computer)])
+
+
+def _show_pairs(corpus: Mapping[str, Any]) -> list[str]:
+    """What is true of pairs alone; nothing of plain text."""
+    if not corpus.get("sides"):
+        return []
+    pairs, lines = corpus["pairs"], []
+    for side in corpus["sides"]:
+        told = ", ".join(f"{item['code']} {100 * item['share']:.0f} %" for item in side["languages"][:3])
+        lines.append(
+            f"side       {side['name']}: {show_bytes(side['bytes'])}, {show_count(side['words'])} words, "
+            f"half of them {side['length_bytes']['p25']}-{side['length_bytes']['p75']} bytes; reads as {told}"
+        )
+    ratio = pairs["length_ratio"]
+    lines.append(
+        f"lengths    second / first side {ratio['p50']:.2f} (nine in ten {ratio['p5']:.2f}-{ratio['p95']:.2f}); "
+        f"{pairs['outside_ratio']} pairs beyond {pairs['ratio_bound']:g} times"
+    )
+    lines.append(
+        f"pairs      {pairs['empty']} with an empty side, {pairs['identical']} alike on both sides, "
+        f"{pairs['repeated']} repeated, {pairs['repeated_sources']} with a source seen before"
+    )
+    if "tasks" in pairs and list(pairs["tasks"]) != [""]:
+        most = sorted(pairs["tasks"].items(), key=lambda item: -item[1])[:5]
+        lines.append(f"tasks      {len(pairs['tasks'])}: " + ", ".join(f"{name} {count:,}" for name, count in most))
+    return lines
 
 
 def _show_machine(computer: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from helpers import study_error, texts
 
 from keel.corpus.instructions import Task, Template, fields, open_instructions, pairs, render, slots, write
+from keel.corpus.split import key_hash, place
 from keel.corpus.tokenizer import load, train
 
 TOKENIZER = train(texts(30), 300)
@@ -101,3 +102,17 @@ def test_capped_rates() -> None:
     """Raffel et al. 2020, section 3.5.2: r_m = min(e_m, K) / sum of min(e_n, K)."""
     assert slots([100, 20, 7]) == [100, 20, 7]
     assert slots([100, 20, 7], 10) == [10, 10, 7]
+
+
+def test_a_task_that_leaves_nothing_to_train_on_is_named(tmp_path: Path) -> None:
+    held = next(
+        pair for pair in pairs(task(tmp_path / "t.jsonl", many(300))) if place(key_hash(pair.key)) < 0.2
+    )  # fmt: skip
+    rare = task(tmp_path / "rare.jsonl", [many(300)[held.number - 1]])
+    both = {"rare": rare, "t": task(tmp_path / "t.jsonl", many(300))}
+    write(tmp_path / "out", both, TOKENIZER, heldout_share=0.2)
+    found = open_instructions(tmp_path / "out")
+    assert list(found.tasks) == ["t"]
+    assert [problem.what for problem in found.problems] == ["1 tasks are left out"]
+    with study_error("no pair is left to train on"):
+        write(tmp_path / "none", {"rare": rare}, TOKENIZER, heldout_share=0.2)
