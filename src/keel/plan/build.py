@@ -7,6 +7,7 @@ from typing import Any
 
 from keel.errors import Refusal, Refused, StudyError, nearest
 from keel.model.shapes import SHAPES
+from keel.objective.held import facts_of
 from keel.plan import recipe
 from keel.plan.arms import MIN_STEPS, arms_of, total_of
 from keel.plan.experiment import Experiment
@@ -45,6 +46,7 @@ def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
         "study": inputs.study.model_dump(mode="json", by_alias=True), "study_sha256": inputs.study.digest(),
         "route": {"value": "scratch", "why": ROUTE},
         "family": frame.family, "objective": frame.loss, "losses": offered,
+        "judge": facts_of(frame.loss, frame.options).judge,
         "tokenizer": {"vocabulary": frame.tokens},
         "level": choices.pick("ladder.level", 0.9, formula="", source="convention: a 90 % interval"),
         "heldout_max_bytes": recipe_["heldout_max_bytes"],

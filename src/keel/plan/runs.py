@@ -14,7 +14,7 @@ from keel.plan.frame import Inputs, threads_of
 from keel.plan.spec import Spec
 from keel.size.time import seconds_per_token
 
-GATE = "finite loss, and held-out bits per byte below that of token frequencies alone"
+GATE = "finite loss, and held-out text judged better than by token frequencies alone"
 SCRATCH: Mapping[str, Any] = {"kind": "scratch"}
 
 

@@ -28,7 +28,7 @@ def headline(found: Artefacts) -> str:
     if done:
         best = min(done, key=lambda run: run.value or 0.0)
         return (
-            f"No forecast yet. Best of {plural(len(done), 'run')}: {best.value:.3f} bits per byte ({clean(best.id)})."
+            f"No forecast yet. Best of {plural(len(done), 'run')}: {best.value:.3f} {found.measure} ({clean(best.id)})."
         )
     if found.plan:
         return f"Nothing is measured yet. {plan_words(found)}"
@@ -51,7 +51,7 @@ def bar_words(bar: Bar) -> str:
     ends = f"{bar.low:.{bar.digits}f}-{bar.high:.{bar.digits}f}"
     level = f"{percent(bar.level)} interval " if bar.level else "interval "
     outcome = f"measured {bar.outcome_words}" if bar.measured is not None else bar.outcome_words
-    return f"{bar.value:.{bar.digits}f} bits per byte, {level}{ends}; {outcome}"
+    return f"{bar.value:.{bar.digits}f} {bar.unit}, {level}{ends}; {outcome}"
 
 
 def further_words(found: Artefacts) -> list[str]:

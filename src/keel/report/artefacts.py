@@ -12,7 +12,7 @@ from keel.errors import Problem, StudyError
 from keel.files import read_json, sha256_file
 from keel.report import runs as run_files
 from keel.report.runs import Run, Tree
-from keel.report.words import clean, number
+from keel.report.words import clean, number, unit_words
 from keel.run.lock import holder
 
 T = TypeVar("T")
@@ -37,9 +37,15 @@ class Artefacts:
     fit: Tree | None
     uses: Tree | None
     runs: tuple[Run, ...]
+    arms: tuple[Run, ...]
     missing: tuple[Missing, ...]
     changed: tuple[str, ...]
     reads: tuple[str, ...]
+
+    @property
+    def measure(self) -> str:
+        """What the ladder's runs are judged by, in words."""
+        return unit_words({"unit": (self.plan or {}).get("judge")})
 
     @property
     def sealed(self) -> tuple[Run, ...]:
@@ -111,7 +117,7 @@ def read(folder: Path) -> Artefacts:
     plan = _read(folder / "plan.json", "keel.plan/1", problems)
     fit = _read(folder / "fit.json", "keel.fit/1", problems)
     uses = _read(folder / "use_cases.json", "keel.use_cases/1", problems)
-    runs = _runs(folder, plan, problems)
+    runs, arms = _runs(folder, plan, problems)
     if problems or study is None:
         raise StudyError.all(problems)
     paths = [folder / "study.toml", *sorted(folder.glob("evidence/*.json")), folder / "plan.json"]
@@ -125,6 +131,7 @@ def read(folder: Path) -> Artefacts:
         fit=fit,
         uses=uses,
         runs=runs,
+        arms=arms,
         missing=tuple(_missing(corpus, machine, plan, fit, runs)),
         changed=tuple(_changed(folder, plan, study)),
         reads=tuple(str(path.relative_to(folder)) for path in paths if path.is_file()),
@@ -143,20 +150,26 @@ def _read(path: Path, schema: str, problems: list[Problem]) -> Tree | None:
     return _try(lambda: read_json(path, schema), problems) if path.is_file() else None
 
 
-def _runs(folder: Path, plan: Tree | None, problems: list[Problem]) -> tuple[Run, ...]:
-    """The plan's runs in the plan's order, then any other folder under runs/."""
-    experiments = (plan or {}).get("experiments") or ()
-    planned = {str(item["id"]): item for item in experiments if isinstance(item, Mapping) and "id" in item}
+def _runs(folder: Path, plan: Tree | None, problems: list[Problem]) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+    """The ladder's runs in the plan's order, then any other folder under runs/; and the arms that were begun."""
+    planned = _named((plan or {}).get("experiments"))
+    arms = _named(((plan or {}).get("arms") or {}).get("runs"))
     names = sorted(path.name for path in folder.glob("runs/*") if path.is_dir() and not path.name.startswith("."))
     owner = holder(folder)
     found: list[Run] = []
-    for name in [*planned, *(name for name in names if name not in planned)]:
-        plan_of_run: Tree = planned.get(name, {})
+    begun, others = [name for name in arms if name in names], [name for name in names if name not in planned | arms]
+    for name in [*planned, *begun, *others]:
+        plan_of_run: Tree = planned.get(name) or arms.get(name, {})
         if name not in names:
             found.append(Run(id=name, planned=plan_of_run))
         elif run := _try(lambda: run_files.read(folder / "runs" / name, plan_of_run, owner), problems):  # noqa: B023
             found.append(run)
-    return tuple(found)
+    return tuple(run for run in found if run.id not in arms), tuple(run for run in found if run.id in arms)
+
+
+def _named(items: Any) -> dict[str, Tree]:
+    """Planned runs by id."""
+    return {str(item["id"]): item for item in items or () if isinstance(item, Mapping) and "id" in item}
 
 
 def _missing(corpus: Any, machine: Any, plan: Any, fit: Any, runs: tuple[Run, ...]) -> list[Missing]:

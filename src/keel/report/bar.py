@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from keel.report.runs import Run, Tree
-from keel.report.words import clean, decimals, interval, number
+from keel.report.words import clean, decimals, interval, number, unit_words
 from keel.units import show_count
 
 
@@ -20,6 +20,7 @@ class Bar(NamedTuple):
     level: float
     measured: float | None
     hit: bool | None
+    unit: str = "bits per byte"
 
     @property
     def digits(self) -> int:
@@ -47,7 +48,7 @@ def bar_of(run: str, forecast: Tree | None, score: Tree | None) -> Bar | None:
         return None
     measured = number(score, "measured")
     hit = bool((score or {}).get("hit")) if measured is not None else None
-    return Bar(clean(run), flop, value, low, high, level or 0.0, measured, hit)
+    return Bar(clean(run), flop, value, low, high, level or 0.0, measured, hit, unit_words(forecast))
 
 
 def label(run: Run) -> str:

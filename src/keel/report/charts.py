@@ -37,7 +37,7 @@ def _loss_compute(alt: Any, figure: LossCompute, width: int, height: int) -> Any
     span = max(values) - min(values) or 0.1
     x = x_log(alt, "training compute (FLOP)", flops)
     room = 0.16 if bar else 0.08
-    y = y_flat(alt, "value", "held-out bits per byte", (min(values) - room * span, max(values) + 0.06 * span))
+    y = y_flat(alt, "value", f"held-out {figure.measure}", (min(values) - room * span, max(values) + 0.06 * span))
     low_high = {"y": alt.Y("low:Q"), "y2": "high:Q"}
     layers = []
     if figure.band:

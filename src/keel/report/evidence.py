@@ -12,7 +12,7 @@ from keel.report.figures import LossCompute, Record
 from keel.report.markup import bullets, code, esc, facts, folded, linked, paragraph, section, table, tag
 from keel.report.runs import Run
 from keel.report.show import shown
-from keel.report.words import number, percent, plural, show, show_flop, show_named
+from keel.report.words import number, percent, plural, show, show_flop, show_named, unit_words
 from keel.study import flatten
 from keel.units import show_count
 
@@ -70,7 +70,7 @@ def seal(run: Run, forecast: Mapping[str, Any]) -> str:
          show_flop(number(item, "flop")), show(number(item, "value"))]
         for item in seen
     ]  # fmt: skip
-    seen_table = table(("run", "params", "tokens", "compute", "bits per byte"), rows, frozenset({1, 2, 3, 4}))
+    seen_table = table(("run", "params", "tokens", "compute", unit_words(forecast)), rows, frozenset({1, 2, 3, 4}))
     return "<h3>The seal</h3>" + listed + (folded("The runs that it saw", seen_table) if rows else "")
 
 
@@ -106,7 +106,7 @@ def parts(forecast: Mapping[str, Any]) -> str:
         for name, value in split
     ]  # fmt: skip
     return "<h3>Where the interval's width comes from</h3>" + table(
-        ("part", "bits per byte", "share", ""), rows, frozenset({1, 2})
+        ("part", unit_words(forecast), "share", ""), rows, frozenset({1, 2})
     )
 
 

@@ -52,12 +52,13 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class LossCompute:
-    """Bits per byte against training compute: the runs, the law's band, the sealed forecast and its outcome."""
+    """The judge's measure against training compute: runs, the law's band, the sealed forecast and its outcome."""
 
     dots: tuple[Dot, ...]
     band: tuple[Place, ...]
     bar: Bar | None
     further: tuple[Bar, ...] = ()
+    measure: str = "bits per byte"
 
     title = "Loss against compute"
 
@@ -70,7 +71,7 @@ class LossCompute:
         seen = {str(item.get("id")) for item in items if isinstance(item, Mapping)}
         dots = _dots(found, seen, target.id if target else None)
         further = tuple(made for item in found.further if (made := bar_of("", item, item)))
-        figure = cls(dots, _band(found.fit), bar, further)
+        figure = cls(dots, _band(found.fit), bar, further, found.measure)
         return figure if dots or bar else None
 
     @property
@@ -81,7 +82,7 @@ class LossCompute:
     @property
     def desc(self) -> str:
         """One sentence that says what the picture shows."""
-        said = f"{plural(len(self.dots), 'run')} of measured bits per byte against training compute on a log axis"
+        said = f"{plural(len(self.dots), 'run')} of measured {self.measure} against training compute on a log axis"
         if self.band:
             said += ", with the fitted law and its band"
         if self.bar is None:
@@ -109,7 +110,7 @@ class LossCompute:
         for at in self.band:
             ends = f"{at.value:.{digits}f} ({interval(at.low, at.high, digits)})"
             rows.append(("", show_flop(at.flop), ends, "fitted law and band"))
-        return Table(("run", "compute", "bits per byte", "what"), tuple(rows))
+        return Table(("run", "compute", self.measure, "what"), tuple(rows))
 
 
 def _dots(found: Artefacts, seen: set[str], target: str | None) -> tuple[Dot, ...]:

@@ -11,7 +11,7 @@ from keel.report.artefacts import Artefacts, read
 from keel.report.evidence import change_our_mind, how_we_know, record
 from keel.report.inputs import corpus, environment, intent, machine, numbers, reproduce, sources
 from keel.report.markup import esc, linked, paragraph, unbroken
-from keel.report.results import law, runs
+from keel.report.results import arms, law, runs
 from keel.report.task_figures import uses_of
 from keel.report.theme import page_css
 from keel.report.use_cases import said as tasks_said
@@ -44,7 +44,7 @@ def report(study_folder: Path) -> Answer:
 def document(found: Artefacts) -> str:
     """The whole page."""
     sections = (
-        how_we_know, change_our_mind, record, tasks, runs, law, numbers, intent, corpus, machine, environment,
+        how_we_know, change_our_mind, record, tasks, runs, arms, law, numbers, intent, corpus, machine, environment,
         sources, reproduce,
     )  # fmt: skip
     body = "".join(part(found) for part in sections)

@@ -24,7 +24,7 @@ def runs(found: Artefacts) -> str:
     if not found.runs:
         return ""
     rows = [_row(run) for run in found.runs]
-    header = ("run", "state", "bits per byte", "forecast", "params", "tokens", "compute", "time")
+    header = ("run", "state", found.measure, "forecast", "params", "tokens", "compute", "time")
     body = table(header, rows, frozenset({2, 4, 5, 6, 7}), lambda place: found.runs[place].held_out)
     caption = (
         "Training loss in nats per token against training tokens, a panel a size, held-out sizes in the accent colour. "
@@ -33,6 +33,24 @@ def runs(found: Artefacts) -> str:
     curves = shown(TrainingCurves.from_(found), "curves", caption)
     said = paragraph(esc(totals_words(totals(found))), "muted")
     return section("The runs", said, body, "<h3>How training went</h3>" if curves else "", curves, _taught(found))
+
+
+def arms(found: Artefacts) -> str:
+    """The arms that were begun, each with its one change and what its own judge measured."""
+    if not found.arms:
+        return ""
+    base = found.arms[0].planned.get("baseline")
+    rows = [
+        [*_row(run)[:2], esc(run.planned.get("why", "")), f"{run.value:.4f}" if run.value is not None else "",
+         esc(run.measure) if run.value is not None else "", *_row(run)[4:]]
+        for run in found.arms
+    ]  # fmt: skip
+    header = ("arm", "state", "one change", "measured", "unit", "params", "tokens", "compute", "time")
+    said = (
+        f"Each has one change against {code(base)} and the same compute. Values of other units are other quantities: "
+        "what the arms are worth for your tasks stands under the tasks."
+    )
+    return section("The arms", paragraph(said, "muted"), table(header, rows, frozenset({3, 5, 6, 7, 8})))
 
 
 def _taught(found: Artefacts) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from keel.files import read_json, sha256_file
 from keel.report import metrics
-from keel.report.words import clean, number
+from keel.report.words import clean, number, unit_words
 
 Tree = Mapping[str, Any]
 SCHEMAS = {
@@ -81,8 +81,13 @@ class Run:
 
     @property
     def value(self) -> float | None:
-        """Measured bits per byte on held-out text, of a run that passed its gate."""
+        """What its judge measured on held-out text, of a run that passed its gate."""
         return number(self.result, "bits_per_byte") if self.state == "done" else None
+
+    @property
+    def measure(self) -> str:
+        """What `value` is, in words: the judge of its loss."""
+        return unit_words({"unit": (self.result or {}).get("judge")})
 
     @property
     def seconds(self) -> float | None:

@@ -12,10 +12,10 @@ from keel.report.bar import bar_of
 from keel.report.runs import STATES, Run
 from keel.report.task_figures import uses_of
 from keel.report.use_cases import said
-from keel.report.words import interval, number, plural
+from keel.report.words import clean, interval, number, plural
 from keel.units import show_count, show_duration, show_usd
 
-HEADER = ("run", "state", "params", "tokens", "bits/byte", "forecast", "outcome", "time")
+HEADER = ("run", "state", "params", "tokens", "measured", "forecast", "outcome", "time")
 RIGHT = frozenset({2, 3, 4, 7})
 
 
@@ -28,6 +28,8 @@ def status(study_folder: Path) -> Answer:
     found = read(study_folder)
     total = totals(found)
     lines = _columns([HEADER, *(_cells(run) for run in found.runs)]) if found.runs else ["no runs: nothing is planned"]
+    lines += [f"measured in {found.measure} of held-out text"] if found.runs else []
+    lines += arm_lines(found)
     lines += [f"  {run.id}: {run.gate}" for run in found.runs if run.gate]
     lines += ["", totals_words(total)]
     lines += [record_words(found)] if found.scored else []
@@ -35,6 +37,7 @@ def status(study_folder: Path) -> Answer:
     lines += [f"{missing.what}: {missing.verb}" for missing in found.missing]
     result = {
         "runs": [_record(run) for run in found.runs],
+        "arms": [_record(run) | {"change": run.planned["why"], "judge": run.measure} for run in found.arms],
         "totals": total,
         "record": {"hits": found.hits, "scored": len(found.scored)},
         "missing": [missing._asdict() for missing in found.missing],
@@ -43,13 +46,32 @@ def status(study_folder: Path) -> Answer:
     return Answer(result=result, text="\n".join(lines), reads=list(found.reads))
 
 
+def arm_lines(found: Artefacts) -> list[str]:
+    """The arms that were begun: each has one change against its baseline, and its own judge."""
+    if not found.arms:
+        waiting = len(((found.plan or {}).get("arms") or {}).get("runs") or ())
+        return [f"{plural(waiting, 'arm')} planned, not run: keel run --arms"] if waiting else []
+    base = found.arms[0].planned.get("baseline")
+    rows = [
+        (
+            run.id,
+            run.state,
+            f"{run.value:.4f} {run.measure}" if run.value is not None else "-",
+            clean(run.planned["why"]),
+        )
+        for run in found.arms
+    ]
+    return ["", f"arms, each at the FLOP of {clean(base)}", *_columns([("arm", "state", "measured", "change"), *rows])]
+
+
 def totals(found: Artefacts) -> dict[str, Any]:
     """Runs by state, seconds spent, and what the plan still costs (a run half done counts whole)."""
-    left = [run for run in found.runs if run.result is None and run.planned]
+    every = [*found.runs, *found.arms]
+    left = [run for run in every if run.result is None and run.planned]
     usd = [number(run.planned, "cost", "usd") for run in left]
     return {
-        "states": {state: count for state in STATES if (count := sum(run.state == state for run in found.runs))},
-        "spent_s": sum(run.seconds or 0.0 for run in found.runs),
+        "states": {state: count for state in STATES if (count := sum(run.state == state for run in every))},
+        "spent_s": sum(run.seconds or 0.0 for run in every),
         "left_runs": len(left),
         "left_s": sum(number(run.planned, "cost", "s") or 0.0 for run in left),
         "left_usd": sum(cost for cost in usd if cost is not None) if any(cost is not None for cost in usd) else None,

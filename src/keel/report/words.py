@@ -158,3 +158,14 @@ def plural(count: int, noun: str) -> str:
         ('1 run', '3 runs')
     """
     return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def unit_words(tree: Any) -> str:
+    """The unit of a forecast or a fit in words; what names none is in bits per byte.
+
+    Example:
+        >>> unit_words({"unit": "masked_bits_per_byte"}), unit_words({})
+        ('masked bits per byte', 'bits per byte')
+    """
+    found = tree.get("unit") if isinstance(tree, Mapping) else None
+    return clean(found or "bits_per_byte").replace("_", " ")

@@ -41,7 +41,7 @@ def finish(spec: Spec, folder: Path, corpus: Corpus, trained: Trained) -> dict[s
         questions = heldout.samples_of(trained.objective, corpus, size.context)
         exam = Exam(trained.parts, trained.objective, corpus, size.context, questions)
         judgement = evaluate.judge(trained.objective.facts.judge)(exam)
-        gate = _stalled(judgement)
+        gate = _stalled(judgement, trained.objective.facts.judge)
     result = {
         "id": folder.name, "kind": spec.kind, "family": spec.family, "objective": spec.objective,
         "params": params._asdict() | {"total": params.total}, "tokens": spec.tokens,
@@ -60,13 +60,13 @@ def finish(spec: Spec, folder: Path, corpus: Corpus, trained: Trained) -> dict[s
     return result
 
 
-def _stalled(judgement: Judgement) -> dict[str, str] | None:
+def _stalled(judgement: Judgement, judge: str) -> dict[str, str] | None:
     """The gate every rung must pass: better than token frequencies alone."""
     bar = judgement.bar
     if not math.isfinite(judgement.bits_per_byte):
         return {"name": "diverged", "why": "the held-out loss is not finite"}
     if bar is not None and judgement.bits_per_byte >= bar:
-        found = f"{judgement.bits_per_byte:.3f} bits per byte"
+        found = f"{judgement.bits_per_byte:.3f} {judge.replace('_', ' ')}"
         return {"name": "stalled", "why": f"{found} is no better than token frequencies alone ({bar:.3f})"}
     return None
 

@@ -45,7 +45,8 @@ class LadderProgress:
         if not path.exists():
             return ""
         sealed = read_json(path, seal.SCHEMA)
-        return f"(forecast {sealed['low']:.3f}-{sealed['high']:.3f} bits per byte)"
+        unit = sealed["unit"].replace("_", " ")
+        return f"(forecast {sealed['low']:.3f}-{sealed['high']:.3f} {unit})"
 
     def close(self) -> None:
         """Leave the closing line."""

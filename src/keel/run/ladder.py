@@ -14,7 +14,7 @@ from keel.files import digest, read_json, sha256_file, write_json
 from keel.laws import seal
 from keel.laws.forecast import forecast
 from keel.laws.law import Target
-from keel.laws.read.table import read
+from keel.laws.read.runs import rows_of_runs
 from keel.plan.spec import SCHEMA as SPEC_SCHEMA
 from keel.plan.spec import from_json
 from keel.plan.verb import read_plan, stale
@@ -163,19 +163,19 @@ class Ladder:
             return
         seen = {other["id"] for other in self.experiments if not other["held_out"]}
         try:
-            rows = [row for row in read(self.folder / "runs").rows if row.id in seen]
+            rows, _, unit = rows_of_runs(self.folder / "runs", seen)
         except StudyError as error:
             self.problems += error.problems
             return
         target = Target(params=float(item["params"]["total"]), tokens=float(item["tokens"]), flop=item["cost"]["flop"])
-        made = forecast(rows, target, self.plan["level"])
+        made = forecast(rows, target, self.plan["level"], unit=unit)
         if isinstance(made, Refusal):
             self.problems.append(Problem(f"no forecast for {item['id']}: {made.what}", made.why, made.fix, str(path)))
             return
         seal.seal(path, made, item["id"], rows)
         self.writes.append(str(path.relative_to(self.folder)))
         self._say(
-            f"sealed  {item['id']}: {made.value:.4f} bits per byte, {100 * made.level:.0f} % {made.low:.4f}-"
+            f"sealed  {item['id']}: {made.value:.4f} {unit.replace('_', ' ')}, {100 * made.level:.0f} % {made.low:.4f}-"
             f"{made.high:.4f}, {10**made.distance:.1f}x the compute of the largest run seen"
         )
 

@@ -30,7 +30,7 @@ def unfinish(folder: Path, name: str, age_s: float) -> None:
 def test_a_finished_study(whole: Path) -> None:
     answer = status(whole)
     lines = answer.text.splitlines()
-    assert lines[0].split() == ["run", "state", "params", "tokens", "bits/byte", "forecast", "outcome", "time"]
+    assert lines[0].split() == ["run", "state", "params", "tokens", "measured", "forecast", "outcome", "time"]
     top = next(line for line in lines if line.startswith(points()[-1][0]))
     assert top.split()[1:] == ["*", "done", "203k", "1.6M", "1.5055", "1.47-1.55", "hit", "1", "min", "18", "s"]
     assert answer.text.endswith("4 of 4 sealed forecasts held (intervals at 90 %)")

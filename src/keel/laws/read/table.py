@@ -7,24 +7,20 @@ finished is listed as excluded, and what each column was taken for can be shown 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from keel.errors import StudyError
-from keel.files import read_json
-from keel.laws.law import Row
-from keel.laws.priors import BITS_PER_BYTE
 from keel.laws.read.columns import Asked
 from keel.laws.read.rows import understand
+from keel.laws.read.runs import rows_of_runs, runs_table
 from keel.laws.read.seen import Seen, Table, text_of_columns
 from keel.laws.read.sheets import Sheet, from_python, read_file
 from keel.laws.read.stores import is_mlflow, read_mlflow
 
 __all__ = ["Seen", "Table", "read", "read_sheet", "rows_of_runs", "text_of_columns"]
-
-RESULT = "keel.result/1"
 
 
 def read(source: Any, columns: Mapping[str, Any] | None = None) -> Table:
@@ -68,7 +64,7 @@ def _read(source: Any, asked: Asked) -> Table:
         said = ", ".join(name for name, value in asked._asdict().items() if value)
         raise StudyError(f"{said}: not for keel's own runs", why="a runs/ folder has no columns to choose from",
                          fix="leave these flags away", where=str(path))  # fmt: skip
-    return _runs_table(path)
+    return runs_table(path)
 
 
 def read_sheet(source: Any) -> Sheet:
@@ -106,53 +102,3 @@ def _folder_of_runs(source: Any) -> Path | None:
 def _is_runs(path: Path) -> bool:
     """A folder of keel's runs, or a study's."""
     return (path / "runs").is_dir() or any(path.glob("*/result.json"))
-
-
-def rows_of_runs(runs: Path, ids: Iterable[str] | None = None) -> tuple[tuple[Row, ...], tuple[dict[str, str], ...]]:
-    """Branches with a good result under `runs` (or those of `ids`), and what was left out with the reason."""
-    names = sorted(p.parent.name for p in runs.glob("*/result.json")) if ids is None else sorted(ids)
-    rows, excluded = [], []
-    for name in names:
-        path = runs / name / "result.json"
-        if not path.exists():
-            excluded.append({"id": name, "why": "no result yet"})
-            continue
-        result = read_json(path, RESULT)
-        if result.get("kind") != "branch":
-            continue
-        if not result.get("ok"):
-            gate = result.get("gate") or {}
-            excluded.append({"id": name, "why": f"failed its gate: {gate.get('name')}: {gate.get('why')}"})
-            continue
-        try:
-            numbers = (result["params"]["total"], result["tokens"], result["flop"], result["bits_per_byte"])
-            params, tokens, flop, value = (float(z) for z in numbers)
-            rows.append(Row(name, params, tokens, flop, value))
-        except (KeyError, TypeError, ValueError) as error:
-            raise StudyError(
-                f"{name} has no usable result", why=f"{type(error).__name__}: {error}",
-                fix="delete result.json and run it again", where=str(path),
-            ) from error  # fmt: skip
-    return tuple(rows), tuple(excluded)
-
-
-def _runs_table(path: Path) -> Table:
-    """A folder of keel's runs, or a study's folder that holds runs/."""
-    runs = path / "runs" if (path / "runs").is_dir() else path
-    rows, excluded = rows_of_runs(runs)
-    if not rows:
-        why = "; ".join(f"{item['id']} {item['why']}" for item in excluded) or "no branch has a result.json here"
-        raise StudyError("no run to fit", why=why, fix="run the ladder first: keel run", where=str(runs))
-    sealed = frozenset(row.id for row in rows if (runs / row.id / "forecast.json").exists())
-    return Table(rows, BITS_PER_BYTE, "total", "counted per layer by keel", excluded, (), sealed, _own(rows), str(runs))
-
-
-def _own(rows: Sequence[Row]) -> tuple[Seen, ...]:
-    """The columns of keel's own result.json."""
-    fields = (("params", "params.total", "ones", "total", "params"), ("tokens", "tokens", "ones", "", "tokens"),
-              ("loss", "bits_per_byte", BITS_PER_BYTE, "", "value"), ("flop", "flop", "ones", "", "flop"))  # fmt: skip
-    found = []
-    for role, column, unit, count, field in fields:
-        numbers = [float(getattr(row, field)) for row in rows]
-        found.append(Seen(role, column, unit, count, min(numbers), max(numbers), len(numbers)))
-    return tuple(found)

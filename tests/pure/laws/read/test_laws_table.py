@@ -209,10 +209,10 @@ def runs(rows, tmp_path):
 
 
 def test_a_runs_folder(runs, rows):
-    found, excluded = rows_of_runs(runs)
+    found, excluded, _ = rows_of_runs(runs)
     assert sorted(r.id for r in found) == sorted(r.id for r in rows)
     assert excluded == ({"id": "bad", "why": "failed its gate: diverged: loss is not finite"},)
-    found, excluded = rows_of_runs(runs, ["not-yet", rows[0].id])
+    found, excluded, _ = rows_of_runs(runs, ["not-yet", rows[0].id])
     assert [r.id for r in found] == [rows[0].id]
     assert excluded[0]["id"] == "not-yet"
     answer = fit_table(runs, AT)
