@@ -9,18 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from keel.errors import Problem
 from keel.model.shapes import Size
 from keel.objective.base import Example, Part, Sample, Start, Window
-from keel.objective.checks import problems_of, settled, shares, told
-from keel.objective.denoisers import prefix, prefixes
+from keel.objective.denoisers import prefix
 from keel.objective.drops import drop
 from keel.objective.facts import FACTS, Facts
+from keel.objective.options import OPTIONS
 from keel.objective.room import text_room
 from keel.objective.seq2seq import Seq2Seq
-from keel.objective.spans import check
-
-DEFAULTS: Mapping[str, Any] = {"share": 0.15, "mean_span": 3.0, "clm": 0.2, "low": 0.2, "high": 0.8, "thaw_step": 0}
 
 
 class AlexaTM(Seq2Seq):
@@ -41,11 +37,7 @@ class AlexaTM(Seq2Seq):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        at = self.options = settled(self.options, DEFAULTS, "alexatm")
-        told(
-            problems_of(check, at["share"], at["mean_span"], "share"), shares(at, "clm"),
-            problems_of(prefixes, 2, at["low"], at["high"]), _negative(at["thaw_step"]),
-        )  # fmt: skip
+        self.options = OPTIONS["alexatm"].checked(self.options, "alexatm")
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """One model, whose encoder waits for the thaw, where there is one."""
@@ -73,11 +65,3 @@ class AlexaTM(Seq2Seq):
         starts = np.append(0, ends[:-1] + 1)
         longest = int(np.argmax(ends - starts))
         return tokens[starts[longest] : ends[longest]]
-
-
-def _negative(step: int) -> list[Problem]:
-    return (
-        [Problem(f"thaw_step is {step}", "steps are counted from 0", "write 0 or more", "thaw_step")]
-        if step < 0
-        else []
-    )

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keel.objective.base import Example, Sample, Window
-from keel.objective.checks import problems_of, settled, shares, told
 from keel.objective.drops import infill
 from keel.objective.facts import FACTS, Facts
+from keel.objective.options import OPTIONS, Known
 from keel.objective.room import text_room
 from keel.objective.sentences import permute
 from keel.objective.seq2seq import Seq2Seq, Tokens
-from keel.objective.spans import check
 from keel.objective.trim import fewer_marks
-
-DEFAULTS: Mapping[str, Any] = {"share": 0.3, "mean_span": 3.0, "random": 0.0, "permute": True}
 
 
 class BART(Seq2Seq):
@@ -35,12 +31,11 @@ class BART(Seq2Seq):
 
     facts: ClassVar[Facts] = FACTS["bart"]
     terms: tuple[str, ...] = ("bart",)
-    defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
+    known: ClassVar[Known] = OPTIONS["bart"]
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        at = self.options = settled(self.options, self.defaults, self.terms[0])
-        told(problems_of(check, at["share"], at["mean_span"], "share"), shares(at, "random"))
+        self.options = self.known.checked(self.options, self.terms[0])
 
     def window(self, context: int) -> Window:
         """One token less than positions: an end token follows."""

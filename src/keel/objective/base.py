@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from keel.corpus.vocabulary import Vocabulary
-from keel.errors import Problem, StudyError, nearest
+from keel.errors import StudyError, nearest
 from keel.model.shapes import Size
 from keel.objective.facts import Facts
 
@@ -249,18 +249,3 @@ class Objective(ABC):
 def stack(examples: Sequence[Example], name: str) -> Tensor:
     """One field of all examples as an int64 tensor."""
     return torch.from_numpy(np.stack([example[name] for example in examples]).astype(np.int64))
-
-
-def options(given: Mapping[str, Any], defaults: Mapping[str, Any], loss: str) -> dict[str, Any]:
-    """A loss's options with its defaults.
-
-    Raises:
-        StudyError: an option that the loss does not have; all of them.
-    """
-    problems = [
-        Problem(f"the loss '{loss}' has no option '{name}'", "it is not one of its own", nearest(name, defaults))
-        for name in given if name not in defaults
-    ]  # fmt: skip
-    if problems:
-        raise StudyError.all(problems)
-    return {**defaults, **given}

@@ -1,4 +1,4 @@
-"""Options of a loss held against their defaults and ranges, all problems told at once."""
+"""Given values held against defaults and ranges, all problems told at once. No torch."""
 
 from __future__ import annotations
 
@@ -6,28 +6,35 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from keel.errors import Problem, StudyError, nearest
-from keel.objective.base import options
 
 
-def settled(given: Mapping[str, Any], defaults: Mapping[str, Any], loss: str) -> dict[str, Any]:
-    """A loss's options with its defaults, each of the kind that its default is.
-
-    Raises:
-        StudyError: an option that the loss does not have, or a value of another kind; all of them.
+def settle(given: Mapping[str, Any], defaults: Mapping[str, Any], loss: str) -> tuple[dict[str, Any], list[Problem]]:
+    """A loss's options, those of a wrong kind left at their defaults; and what is unknown or of a wrong kind.
 
     Example:
-        >>> settled({"share": 1}, {"share": 0.3, "permute": True}, "bart")
+        >>> settle({"share": 1, "permute": 2}, {"share": 0.3, "permute": True}, "bart")[0]
         {'share': 1, 'permute': True}
     """
-    known = {name: value for name, value in given.items() if name in defaults}
-    unknown = {name: value for name, value in given.items() if name not in defaults}
-    told(
-        problems_of(options, unknown, defaults, loss),
-        [
-            Problem(f"'{name}' is wrong", f"found {value!r}", f"write {_words(defaults[name])}", name)
-            for name, value in known.items() if not _alike(value, defaults[name])
-        ],
-    )  # fmt: skip
+    fine = {name: value for name, value in given.items() if name in defaults and _alike(value, defaults[name])}
+    wrong = [
+        Problem(f"'{name}' is wrong", f"found {value!r}", f"write {_words(defaults[name])}", name)
+        for name, value in given.items() if name in defaults and name not in fine
+    ]  # fmt: skip
+    return {**defaults, **fine}, problems_of(known, given, defaults, loss) + wrong
+
+
+def known(given: Mapping[str, Any], defaults: Mapping[str, Any], loss: str) -> dict[str, Any]:
+    """Options with their defaults.
+
+    Raises:
+        StudyError: an option that is not one of the loss's own; all of them.
+    """
+    problems = [
+        Problem(f"the loss '{loss}' has no option '{name}'", "it is not one of its own",
+                nearest(name, defaults) if defaults else "leave it out: this loss has no options", name)
+        for name in given if name not in defaults
+    ]  # fmt: skip
+    told(problems)
     return {**defaults, **given}
 
 
@@ -37,6 +44,8 @@ def _alike(value: Any, default: Any) -> bool:
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, float):
         return isinstance(value, (int, float)) and value == value
+    if isinstance(default, Mapping):
+        return isinstance(value, Mapping)
     return isinstance(value, (list, tuple) if isinstance(default, tuple) else type(default))
 
 
@@ -46,7 +55,7 @@ def _words(default: Any) -> str:
         return "true or false"
     if isinstance(default, tuple):
         return "a list"
-    return {float: "a number", int: "a whole number", str: "text in quotes"}[type(default)]
+    return {float: "a number", int: "a whole number", str: "text in quotes", dict: "a table"}[type(default)]
 
 
 def shares(given: Mapping[str, Any], *names: str) -> list[Problem]:

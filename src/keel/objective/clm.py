@@ -26,16 +26,24 @@ from keel.objective.base import (
     stack,
 )
 from keel.objective.facts import FACTS, Facts
+from keel.objective.options import OPTIONS
 
 
 class CLM(Objective):
-    """L = sum_t -ln p(x_t | x_<t), in nats; count = predicted tokens.
+    """L = sum_t -ln p(x_t | x_<t), in nats; count = predicted tokens. It has no options.
 
     Reference: Radford et al. 2019, section 2.
+
+    Raises:
+        StudyError: an option.
     """
 
     facts: ClassVar[Facts] = FACTS["clm"]
     terms = ("clm",)
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.options = OPTIONS["clm"].checked(self.options, "clm")
 
     def window(self, context: int) -> Window:
         """One token more than positions: the last one is a target only."""

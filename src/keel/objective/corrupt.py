@@ -40,7 +40,7 @@ def corrupt(
         >>> corrupt(tokens, chosen, np.random.default_rng(0), known, mask=1.0, random=0.0).tolist()
         [70, 257, 72]
     """
-    _check(mask, random)
+    check(mask, random)
     assert chosen.shape == tokens.shape, "a flag for each token"
     assert chosen.dtype == np.bool_, "flags, not places"
     places = np.flatnonzero(chosen)
@@ -55,15 +55,16 @@ def corrupt(
     return inputs
 
 
-def _check(mask: float, random: float) -> None:
+def check(mask: float, random: float) -> None:
+    """StudyError unless both are shares that leave 0 or more; all problems at once."""
     problems = [
-        Problem(f"'{name}' is wrong", f"found {share!r}", "write a share from 0 to 1, such as 0.8 and 0.1")
+        Problem(f"'{name}' is wrong", f"found {share!r}", "write a share from 0 to 1, such as 0.8 and 0.1", name)
         for name, share in (("mask", mask), ("random", random))
         if not 0 <= share <= 1
     ]
     if not problems and mask + random > 1:
         problems.append(Problem("'mask' and 'random' are wrong", f"together they are {mask + random:g}",
-                                "let them leave 0 or more for the tokens that stay"))  # fmt: skip
+                                "let them leave 0 or more for the tokens that stay", "mask"))  # fmt: skip
     if problems:
         raise StudyError.all(problems)
 

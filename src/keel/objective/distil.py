@@ -33,15 +33,12 @@ from keel.objective.base import (
     Stats,
     Sums,
     Window,
-    options,
     start_from,
 )
 from keel.objective.facts import FACTS, Facts
 from keel.objective.held import TERM, one_of, teacher_of
+from keel.objective.options import OPTIONS
 
-DEFAULTS: Mapping[str, Any] = {
-    "of": {}, "teacher": {}, "alpha": 0.5, "temperature": 2.0, "top": 0, "cosine": 0.0, "map": {}
-}  # fmt: skip
 DISTIL, COSINE = "distil", "cosine"
 # A context for which a loss says its special tokens; their number may grow with it, their kinds do not.
 NOMINAL_CONTEXT = 64
@@ -69,10 +66,10 @@ class Distil(Objective):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        at = self.options = options(self.options, DEFAULTS, "distil")
+        at = self.options = OPTIONS["distil"].checked(self.options, "distil")
         held = one_of(at)
         self.of = objective.load(held.loss, held.options, self._vocabulary)
-        problems = [*checks.ranges(at), *checks.unfit(self.of, held.loss)]
+        problems = checks.unfit(self.of, held.loss)
         if problems:
             raise StudyError.all(problems)
         self.terms = (*self.of.terms, *(DISTIL + TERM + term for term in self.of.terms))

@@ -1,4 +1,4 @@
-"""What a distillation refuses: options out of range, losses without rows, teachers that cannot answer."""
+"""What a distillation refuses: losses without rows, teachers that cannot answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from keel.corpus.vocabulary import Vocabulary, vocabulary_of
 from keel.errors import Problem, StudyError
 from keel.files import sha256_file
 from keel.model.shapes import FEATURES, Size
-from keel.objective.base import Objective, options
+from keel.objective.base import Objective
+from keel.objective.checks import known
 
 LEAST_COVERAGE = 0.9
 
@@ -21,7 +22,7 @@ def tokenizer(given: Mapping[str, Any]) -> Vocabulary:
     Raises:
         StudyError: no such file, or another than the spec names.
     """
-    options(given, {"tokenizer": "", "sha256": "", "least": LEAST_COVERAGE}, "distil, map")
+    known(given, {"tokenizer": "", "sha256": "", "least": LEAST_COVERAGE}, "distil, map")
     path = Path(str(given.get("tokenizer", "")))
     if not path.is_file():
         raise StudyError("the teacher's tokenizer.json is not there", why="no such file", where=str(path),
@@ -30,23 +31,6 @@ def tokenizer(given: Mapping[str, Any]) -> Vocabulary:
         raise StudyError("the teacher's tokenizer.json is another than the spec names", where=str(path),
                          why=f"its sha256 is {there}", fix="bring that file back, or name this one")  # fmt: skip
     return vocabulary_of(path.read_text(encoding="utf-8"))
-
-
-def ranges(at: Mapping[str, Any]) -> list[Problem]:
-    """Numbers outside their range."""
-    rules = {
-        "alpha": (0 <= _number(at["alpha"]) <= 1, "a share from 0 to 1"),
-        "temperature": (0 < _number(at["temperature"]) < float("inf"), "a positive number"),
-        "cosine": (0 <= _number(at["cosine"]) < float("inf"), "a weight, 0 for none"),
-        "top": (type(at["top"]) is int and at["top"] >= 0, "a number of tokens, 0 for all"),
-    }  # fmt: skip
-    return [Problem(f"'{name}' is wrong", f"found {at[name]!r}", f"write {words}", f"options.{name}")
-            for name, (fits, words) in rules.items() if not fits]  # fmt: skip
-
-
-def _number(value: Any) -> float:
-    """The number, or one outside every range."""
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else float("nan")
 
 
 def unfit(held: Objective, name: str) -> list[Problem]:

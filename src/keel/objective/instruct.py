@@ -12,17 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from keel.errors import Problem, StudyError
+from keel.errors import StudyError
 from keel.model.shapes import FEATURES, Size
 from keel.objective.base import Batch, Example, Part, Rows, Sample, Start, Window
-from keel.objective.checks import one_of, settled, told
 from keel.objective.facts import FACTS, Facts
+from keel.objective.options import OPTIONS
 from keel.objective.packing import blocks_mask, pack
 from keel.objective.prefix_lm import KINDS
 from keel.objective.room import text_room
 from keel.objective.seq2seq import Seq2Seq
-
-DEFAULTS: Mapping[str, Any] = {"stacks": 1, "packed": True, "cap": 0, "too_long": "refuse"}
 
 
 class Instruct(Seq2Seq):
@@ -46,10 +44,7 @@ class Instruct(Seq2Seq):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        at = self.options = settled(self.options, DEFAULTS, "instruct")
-        bad_cap = [Problem("'cap' is wrong", f"found {at['cap']}", "write a number of examples, 0 for no cap", "cap")]
-        told(one_of(at, "stacks", tuple(KINDS)), one_of(at, "too_long", ("refuse", "leave out")),
-             bad_cap if at["cap"] < 0 else [])  # fmt: skip
+        self.options = OPTIONS["instruct"].checked(self.options, "instruct")
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """One model, with as many stacks as were asked for.

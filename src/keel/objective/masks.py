@@ -62,7 +62,7 @@ def choose(
         >>> int(found.sum()), bool(found[0] or found[-1])
         (2, False)
     """
-    _check(rate, unit, count, ngram)
+    check(rate, unit, count, ngram)
     candidates = np.flatnonzero(vocabulary.kinds(tokens) != SPECIAL)
     chosen = np.zeros(len(tokens), np.bool_)
     if not len(candidates):
@@ -77,18 +77,22 @@ def choose(
     return chosen
 
 
-def _check(rate: float, unit: str, count: str, ngram: int) -> None:
+def check(rate: float, unit: str, count: str, ngram: int) -> None:
+    """StudyError unless tokens can be chosen so; all problems at once."""
     problems = []
     if not 0 < rate <= 1:
         problems.append(
-            Problem("'rate' is wrong", f"found {rate!r}", "write a share above 0 and up to 1, such as 0.15")
+            Problem("'rate' is wrong", f"found {rate!r}", "write a share above 0 and up to 1, such as 0.15", "rate")
         )
     if unit not in get_args(Unit):
-        problems.append(Problem("'unit' is wrong", f"found {unit!r}", f"write one of {', '.join(get_args(Unit))}"))
+        problems.append(Problem("'unit' is wrong", f"found {unit!r}", f"write one of {', '.join(get_args(Unit))}",
+                                "unit"))  # fmt: skip
     if count not in get_args(Count):
-        problems.append(Problem("'count' is wrong", f"found {count!r}", f"write one of {', '.join(get_args(Count))}"))
+        problems.append(Problem("'count' is wrong", f"found {count!r}", f"write one of {', '.join(get_args(Count))}",
+                                "count"))  # fmt: skip
     if isinstance(ngram, bool) or not isinstance(ngram, int) or ngram < 1:
-        problems.append(Problem("'ngram' is wrong", f"found {ngram!r}", "write a whole number of words, 1 or more"))
+        problems.append(Problem("'ngram' is wrong", f"found {ngram!r}", "write a whole number of words, 1 or more",
+                                "ngram"))  # fmt: skip
     if problems:
         raise StudyError.all(problems)
 

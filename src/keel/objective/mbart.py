@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,9 +9,8 @@ import numpy as np
 from keel.objective.bart import BART
 from keel.objective.base import Example, Sample, Window
 from keel.objective.facts import FACTS, Facts
+from keel.objective.options import OPTIONS, Known
 from keel.objective.room import language_of, text_room
-
-DEFAULTS: Mapping[str, Any] = {"language": "", "share": 0.35, "mean_span": 3.5, "random": 0.0, "permute": True}
 
 
 class MBART(BART):
@@ -27,7 +25,7 @@ class MBART(BART):
 
     facts: ClassVar[Facts] = FACTS["mbart"]
     terms = ("mbart",)
-    defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
+    known: ClassVar[Known] = OPTIONS["mbart"]
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)

@@ -26,10 +26,10 @@ from keel.objective.base import (
     Stats,
     Sums,
     Window,
-    options,
 )
 from keel.objective.facts import FACTS, Facts
 from keel.objective.held import TENSOR, TERM, mixture_of
+from keel.objective.options import OPTIONS
 
 Value = TypeVar("Value")
 IDS = ""  # the tensor with the sample ids of a part of the mixture
@@ -52,7 +52,7 @@ class Mixture(Objective):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        options(self.options, {"of": {}}, "mixture")
+        self.options = OPTIONS["mixture"].checked(self.options, "mixture")
         self.shares = {one.name: one for one in mixture_of(self.options)}
         self.of = {
             name: objective.load(one.loss, one.options, self._vocabulary) for name, one in self.shares.items()

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from keel.errors import StudyError
 from keel.objective.base import (
     Batch,
     Carry,
@@ -25,16 +24,12 @@ from keel.objective.base import (
     Stats,
     Sums,
     Window,
-    options,
     stack,
 )
 from keel.objective.corrupt import corrupt
 from keel.objective.facts import FACTS, Facts
 from keel.objective.masks import choose
-
-DEFAULTS: Mapping[str, Any] = {
-    "rate": 0.15, "unit": "token", "count": "exact", "ngram": 3, "mask": 0.8, "random": 0.1, "masks": 0,
-}  # fmt: skip
+from keel.objective.options import OPTIONS, Known
 
 
 class MLM(Objective):
@@ -43,17 +38,20 @@ class MLM(Objective):
     Windows cross document borders. Options: `rate`, `unit` (token, word, ngram), `count` (exact, bernoulli), `mask` and
     `random` (what stands in their place), `masks` (k > 0: k masks a window, one an epoch in turn; 0: a new one always).
     The head meets the chosen positions only. Reference: Devlin et al. 2019, arXiv:1810.04805, section 3.1.
+
+    Raises:
+        StudyError: an option is unknown, of another kind or outside its range; all of them.
     """
 
     name: ClassVar[str] = "mlm"
     facts: ClassVar[Facts] = FACTS["mlm"]
-    defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
+    known: ClassVar[Known] = OPTIONS["mlm"]
     terms: tuple[str, ...] = ("mlm",)
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.options = options(self.options, self.defaults, self.name)
-        self.variants = number_of_masks(self.options["masks"])
+        self.options = self.known.checked(self.options, self.name)
+        self.variants = self.options["masks"]
 
     def window(self, context: int) -> Window:
         """One token less than positions: the first one holds the start token."""
@@ -91,16 +89,3 @@ class MLM(Objective):
         """The chosen positions."""
         hidden = parts["model"](input_ids=batch.tensors["inputs"])
         return {"mlm": Rows(hidden.flatten(0, 1)[batch.tensors["places"]], batch.tensors["targets"])}
-
-
-def number_of_masks(given: Any) -> int:
-    """How many masks a sample has in turn.
-
-    Raises:
-        StudyError: not a whole number, or below 0.
-    """
-    if not isinstance(given, int) or isinstance(given, bool) or given < 0:
-        raise StudyError(f"'masks' is {given!r}", why="it counts the masks that a sample has, one an epoch in turn",
-                         fix="write a whole number such as 10, or 0 for a new mask every epoch",
-                         where="options.masks")  # fmt: skip
-    return given

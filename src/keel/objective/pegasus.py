@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 
 from keel.objective.base import Example, Sample, Window
-from keel.objective.checks import one_of, problems_of, settled, told
 from keel.objective.facts import FACTS, Facts
+from keel.objective.options import OPTIONS
 from keel.objective.room import text_room
-from keel.objective.sentences import How, gap_sentences
+from keel.objective.sentences import gap_sentences
 from keel.objective.seq2seq import Seq2Seq
-from keel.objective.spans import check
-
-DEFAULTS: Mapping[str, Any] = {"share": 0.3, "how": "principal"}
 
 
 class Pegasus(Seq2Seq):
@@ -34,8 +30,7 @@ class Pegasus(Seq2Seq):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        at = self.options = settled(self.options, DEFAULTS, "pegasus")
-        told(problems_of(check, at["share"], 1, "share"), one_of(at, "how", get_args(How)))
+        self.options = OPTIONS["pegasus"].checked(self.options, "pegasus")
 
     def window(self, context: int) -> Window:
         """One token less than positions: an end token follows."""

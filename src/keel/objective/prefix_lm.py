@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from keel.errors import StudyError
 from keel.model.shapes import FEATURES, Size
 from keel.objective.base import Batch, Example, Part, Rows, Sample, Start, Window, stack
-from keel.objective.checks import one_of, problems_of, settled, told
-from keel.objective.denoisers import prefix, prefixes
+from keel.objective.denoisers import prefix
 from keel.objective.facts import FACTS, Facts
+from keel.objective.options import OPTIONS
 from keel.objective.room import text_room
 from keel.objective.seq2seq import Seq2Seq
 
-DEFAULTS: Mapping[str, Any] = {"low": 0.0, "high": 1.0, "stacks": 1}
 KINDS: Mapping[int, str] = {1: "decoder", 2: "encoder-decoder"}
 
 
@@ -41,8 +40,7 @@ class PrefixLM(Seq2Seq):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        at = self.options = settled(self.options, DEFAULTS, "prefix_lm")
-        told(problems_of(prefixes, 2, at["low"], at["high"]), one_of(at, "stacks", tuple(KINDS)))
+        self.options = OPTIONS["prefix_lm"].checked(self.options, "prefix_lm")
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """One model, with as many stacks as were asked for."""

@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from keel.corpus.vocabulary import SPECIAL
-from keel.errors import Problem, StudyError, nearest
 from keel.model.shapes import Size
 from keel.model.sharing import disentangle, tie
-from keel.objective import trained
 from keel.objective.base import (
     Batch,
     Carry,
@@ -36,6 +33,7 @@ from keel.objective.draws import categorical, uniforms
 from keel.objective.facts import FACTS, Facts
 from keel.objective.heads import check_head
 from keel.objective.mlm import MLM
+from keel.objective.options import OPTIONS, Known
 from keel.objective.trained import generator_size
 
 
@@ -78,13 +76,7 @@ class RTD(MLM):
     facts: ClassVar[Facts] = FACTS["rtd"]
     terms = ("mlm", "rtd")
     rows = Objective.rows  # "model" tells tokens apart and predicts none
-    defaults: ClassVar[Mapping[str, Any]] = trained.RTD
-
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        problems = list(_problems(self.options))
-        if problems:
-            raise StudyError.all(problems)
+    known: ClassVar[Known] = OPTIONS["rtd"]
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """The discriminator, and a generator of the same family; a discriminator's folder holds no generator.
@@ -149,30 +141,3 @@ class RTD(MLM):
 def replaced(shown: Tensor, tokens: Tensor) -> Tensor:
     """Labels: true where what is shown is not the text's, whatever was chosen or drawn."""
     return shown != tokens
-
-
-def _problems(at: Mapping[str, Any]) -> list[Problem]:
-    """Options of RTD alone that are out of their range."""
-    found = [
-        Problem(f"'{name}' is {at[name]!r}", why, fix, f"options.{name}")
-        for name, fine, why, fix in (
-            ("weight", _number(at["weight"]) and at["weight"] > 0, "it weighs a loss", "write 50, as ELECTRA does"),
-            ("generator_width", _share(at["generator_width"]), "it is a share of heads", "write .25 to .5"),
-            ("generator_depth", _share(at["generator_depth"]), "it is a share of layers", "write .5 or 1"),
-            ("optimisers", at["optimisers"] in OPTIMISERS, "both models have one, or each its own", "write 1 or 2"),
-            ("enhanced", isinstance(at["enhanced"], bool), "the generator has a mask decoder or not",
-             "write true or false"),
-        ) if not fine
-    ]  # fmt: skip
-    if at["sharing"] not in SHARING:
-        why = f"tables are shared in one of three ways; {nearest(str(at['sharing']), SHARING)}"
-        found.append(Problem(f"'sharing' is {at['sharing']!r}", why, "write tied, none or gdes", "options.sharing"))
-    return found
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _share(value: Any) -> bool:
-    return _number(value) and 0 < value <= 1

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from keel.objective import trained
 from keel.objective.facts import FACTS, Facts
+from keel.objective.options import OPTIONS, Known
 from keel.objective.rtd import RTD
 
 
@@ -14,7 +13,8 @@ class RTDv3(RTD):
     """RTD with E_D = stopgrad(E_G) + delta (GDES): L_rtd never moves the generator's tables, delta begins at 0.
 
     The generator has half the layers, the same width and DeBERTa's mask decoder; each model has its own optimiser, so
-    that `weight` (10 is the released code's; the paper tells ELECTRA's 50) only meets clipping and epsilon. Both move
+    that `weight` (10 is the released code's; that the models were trained with ELECTRA's 50 is from memory, unverified)
+    only meets clipping and epsilon. Both move
     after the same forward passes; the paper moves the generator first and shows the discriminator its new tables.
     Positions have no table in the library's DeBERTa-v2 (its input has none), so that tokens alone are shared; families
     that have one share it too.
@@ -24,4 +24,4 @@ class RTDv3(RTD):
 
     name: ClassVar[str] = "rtd-v3"
     facts: ClassVar[Facts] = FACTS["rtd-v3"]
-    defaults: ClassVar[Mapping[str, Any]] = trained.RTD_V3
+    known: ClassVar[Known] = OPTIONS["rtd-v3"]

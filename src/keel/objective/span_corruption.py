@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from keel.objective.base import Example, Sample, Window
-from keel.objective.checks import settled
 from keel.objective.facts import FACTS, Facts
+from keel.objective.options import OPTIONS
 from keel.objective.room import denoisers_room, span_denoisers
 from keel.objective.seq2seq import Denoising
-from keel.objective.spans import check
-
-DEFAULTS: Mapping[str, Any] = {"density": 0.15, "mean_span": 3.0, "roll": False}
 
 
 class SpanCorruption(Denoising):
@@ -33,8 +29,7 @@ class SpanCorruption(Denoising):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.options = settled(self.options, DEFAULTS, "span_corruption")
-        check(self.options["density"], self.options["mean_span"])
+        self.options = OPTIONS["span_corruption"].checked(self.options, "span_corruption")
         self.denoisers = span_denoisers(self.options)
 
     def window(self, context: int) -> Window:

@@ -12,7 +12,7 @@ from torch import nn
 from keel.errors import StudyError
 from keel.objective.base import Batch, Example, Rows, Sample, Window
 from keel.objective.facts import FACTS, Facts
-from keel.objective.mlm import DEFAULTS
+from keel.objective.options import OPTIONS, Known
 from keel.objective.pairs import PairMLM, padded
 from keel.objective.trained import BORDERS
 
@@ -30,7 +30,7 @@ class TLM(PairMLM):
 
     name: ClassVar[str] = "tlm"
     facts: ClassVar[Facts] = FACTS["tlm"]
-    defaults: ClassVar[Mapping[str, Any]] = {**DEFAULTS, "languages": ()}
+    known: ClassVar[Known] = OPTIONS["tlm"]
 
     def window(self, context: int) -> Window:
         """The longest that each side may be."""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 
 from keel.errors import StudyError
 from keel.objective.base import Example, Sample, Window
-from keel.objective.checks import one_of, problems_of, settled, told
 from keel.objective.facts import FACTS, Facts
+from keel.objective.options import OPTIONS
 from keel.objective.room import languages_of, text_room
 from keel.objective.seq2seq import Seq2Seq
-
-Direction = Literal["forward", "backward", "both"]
-TooLong = Literal["refuse", "leave out"]
-DEFAULTS: Mapping[str, Any] = {"languages": (), "direction": "forward", "too_long": "refuse"}
 
 
 class Translation(Seq2Seq):
@@ -35,11 +30,7 @@ class Translation(Seq2Seq):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        at = self.options = settled(self.options, DEFAULTS, "translation")
-        told(
-            problems_of(languages_of, at), one_of(at, "direction", get_args(Direction)),
-            one_of(at, "too_long", get_args(TooLong)),
-        )  # fmt: skip
+        at = self.options = OPTIONS["translation"].checked(self.options, "translation")
         self.languages = languages_of(at)
 
     def window(self, context: int) -> Window:

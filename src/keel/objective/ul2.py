@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from keel.objective.base import Example, Sample, Window
-from keel.objective.checks import settled
 from keel.objective.denoisers import draw
 from keel.objective.facts import FACTS, Facts
+from keel.objective.options import OPTIONS
 from keel.objective.room import denoisers_room, mixture
 from keel.objective.seq2seq import Denoising
-
-DEFAULTS: Mapping[str, Any] = {"mixture": "ul2"}
 
 
 class UL2(Denoising):
@@ -33,7 +30,7 @@ class UL2(Denoising):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.options = settled(self.options, DEFAULTS, "ul2")
+        self.options = OPTIONS["ul2"].checked(self.options, "ul2")
         self.denoisers = mixture(self.options)
 
     def window(self, context: int) -> Window:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from keel.errors import StudyError, nearest
 from keel.objective.facts import FACTS, Cite, Facts
 from keel.objective.held import facts_of
+from keel.objective.options import check
 from keel.plan.recipe import Choices
 from keel.study import Study
 
@@ -33,7 +34,8 @@ def loss_of(study: Study, choices: Choices) -> Loss:
     """The ladder's loss: the user's, else the one that unlocks the most weight of use cases, the first of equals.
 
     Raises:
-        StudyError: an unknown loss; one that the data cannot feed; a family that cannot serve it.
+        StudyError: an unknown loss; one that the data cannot feed; a family that cannot serve it; options that a run
+            would refuse.
     """
     offered, kind = proposals(study), study.data.kind
     name = str(choices.pick(
@@ -60,6 +62,7 @@ def loss_of(study: Study, choices: Choices) -> Loss:
     settled = with_languages(options, facts, study)
     if settled is not options:
         choices.pick(OPTIONS + "languages", settled["languages"], formula="source, target", source="[data] parallel")
+    check(name, settled, f"[set] {OPTIONS}")
     return Loss(name, settled, family)
 
 

@@ -64,6 +64,17 @@ def test_options_are_the_run_s_identity(corpus_json: dict[str, Any], fake_machin
     assert any(number["name"] == "train.options.rate" and number["yours"] for number in other["numbers"])
 
 
+def test_options_that_a_run_would_refuse_are_refused_by_the_plan(
+    corpus_json: dict[str, Any], fake_machine: dict[str, Any]
+) -> None:
+    with study_error("'rate' is wrong", "has no option 'rte'", "[set] train.options.rate") as errors:
+        planned(
+            corpus_json, fake_machine,
+            **{"train.loss": "mlm", "train.options.rate": 7, "train.options.rte": 0.3, "train.options.unit": "letter"},
+        )  # fmt: skip
+    assert len(errors[0].problems) == 3
+
+
 def test_proposals_are_cited_and_ordered_by_the_weight_they_unlock() -> None:
     found = proposals(asking("fill-mask", "text-generation"))
     by_name = {item["loss"]: item for item in found}

@@ -59,7 +59,7 @@ def test_targets_are_inputs_shifted_by_one_and_all_counted() -> None:
 
 
 def test_the_base_class_gives_the_rest() -> None:
-    clm = CLM({"a": 1})
+    clm = CLM()
     parts = clm.parts("llama", SIZE, Scratch())
     assert list(parts) == ["model"]
     assert (parts["model"].family, parts["model"].size, parts["model"].role) == ("llama", SIZE, "train")
@@ -67,13 +67,18 @@ def test_the_base_class_gives_the_rest() -> None:
     carry = {"x": torch.ones(1)}
     assert clm.after_step({}, carry, {}, 1) is carry
     assert clm.init_carry({}) == {}
-    assert clm.options == {"a": 1}
+    assert clm.options == {}
 
 
 def test_losses_are_found_by_name_or_path() -> None:
     assert isinstance(objective.load("clm"), CLM)
-    assert isinstance(objective.load("keel.objective.clm:CLM", {"b": 2}), CLM)
+    assert isinstance(objective.load("keel.objective.clm:CLM"), CLM)
     assert objective.load("clm").facts is FACTS["clm"]
+
+
+def test_it_has_no_options_and_drops_none() -> None:
+    with study_error("the loss 'clm' has no option 'rate'", where=False):
+        objective.load("clm", {"rate": 0.3})
 
 
 @pytest.mark.parametrize(

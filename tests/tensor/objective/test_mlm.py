@@ -105,8 +105,8 @@ def test_static_masks_come_back_in_turn(masks: int, turns: int) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [({"rte": 0.1, "masked": 1}, ("no option 'rte'", "did you mean 'rate'?", "no option 'masked'")),
-     ({"masks": -1}, ("'masks' is -1",)), ({"masks": 1.5}, ("'masks' is 1.5",)),
-     ({"masks": True}, ("'masks' is True",))],
+     ({"masks": -1}, ("'masks' is -1",)), ({"masks": 1.5}, ("'masks' is wrong", "1.5")),
+     ({"masks": True}, ("'masks' is wrong", "True"))],
 )  # fmt: skip
 def test_bad_options_are_told_at_once(options: dict[str, Any], words: tuple[str, ...]) -> None:
     with study_error(*words, where=False):
@@ -114,6 +114,6 @@ def test_bad_options_are_told_at_once(options: dict[str, Any], words: tuple[str,
 
 
 @pytest.mark.parametrize("options", [{"rate": 1.5}, {"unit": "letter"}, {"mask": 0.9, "random": 0.2}])
-def test_options_out_of_range_are_told_with_the_first_sample(options: dict[str, Any]) -> None:
+def test_options_out_of_range_are_told_before_the_first_sample(options: dict[str, Any]) -> None:
     with study_error(where=False):
-        MLM(options, VOCABULARY).example(windows()[0], np.random.default_rng(0))
+        MLM(options, VOCABULARY)

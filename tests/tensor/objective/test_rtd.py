@@ -241,8 +241,9 @@ def test_a_discriminator_that_is_not_trained_is_caught(monkeypatch: pytest.Monke
     ("options", "words"),
     [({"weight": 0, "generator_width": 2, "sharing": "ted"},
       ("'weight' is 0", "'generator_width' is 2", "did you mean 'tied'?")),
-     ({"generator_depth": float("nan")}, ("'generator_depth' is nan",)), ({"optimisers": 3}, ("'optimisers' is 3",)),
-     ({"enhanced": 1}, ("'enhanced' is 1",)), ({"weight": True}, ("'weight' is True",))],
+     ({"generator_depth": float("nan")}, ("'generator_depth' is wrong", "nan")),
+     ({"optimisers": 3}, ("'optimisers' is 3",)),
+     ({"enhanced": 1}, ("'enhanced' is wrong", "true or false")), ({"weight": True}, ("'weight' is wrong", "True"))],
 )  # fmt: skip
 def test_bad_options(options: dict[str, Any], words: tuple[str, ...]) -> None:
     with study_error(*words):

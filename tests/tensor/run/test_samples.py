@@ -35,7 +35,8 @@ class Reader(CLM):
     """Reads what it is told to."""
 
     def __init__(self, reads: Any, **options: Any) -> None:
-        super().__init__(options)
+        super().__init__()
+        self.options = options
         self.facts = CLM.facts._replace(reads=reads)  # type: ignore[misc]
 
 
