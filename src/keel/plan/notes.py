@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keel.errors import Problem
 from keel.objective.fact import Facts
+from keel.objective.facts import FACTS
 from keel.study import Study
 
 
@@ -21,7 +22,18 @@ def notes(study: Study, objective: str, facts: Facts) -> list[Problem]:
         elif case.task not in facts.unlocks:
             what = f"nothing is known of {objective} for '{case.name}' ({case.task})"
             found.append(Problem(what, "no source says it serves", "judge it before you pay", "[[use_case]]"))
-    return found + _not_weighed(study)
+    return found + _other_data(study) + _not_weighed(study)
+
+
+def _other_data(study: Study) -> list[Problem]:
+    """Losses of plain text that would serve a use case, where the data is pairs: a side alone is not read as a text."""
+    tasks = {case.task for case in study.use_case}
+    left = [name for name, facts in FACTS.items() if facts.needs == {"text"} and tasks & facts.unlocks.keys()]
+    if study.data.kind == "text" or not left:
+        return []
+    return [Problem(f"not weighed, for they read plain text: {', '.join(left)}",
+                    f"[data] is {study.data.kind}, and neither side alone is read as a text",
+                    "for these, make a study of the same files with [data] train alone", "[data]")]  # fmt: skip
 
 
 def _not_weighed(study: Study) -> list[Problem]:

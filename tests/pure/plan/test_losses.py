@@ -14,6 +14,7 @@ from keel.plan.build import build
 from keel.plan.frame import Inputs
 from keel.plan.losses import loss_of, proposals
 from keel.plan.recipe import Choices
+from keel.plan.verb import show
 from keel.study import Study
 
 
@@ -73,6 +74,12 @@ def test_options_that_a_run_would_refuse_are_refused_by_the_plan(
             **{"train.loss": "mlm", "train.options.rate": 7, "train.options.rte": 0.3, "train.options.unit": "letter"},
         )  # fmt: skip
     assert len(errors[0].problems) == 3
+
+
+def test_special_tokens_that_a_loss_adds_are_said(corpus_json: dict[str, Any], fake_machine: dict[str, Any]) -> None:
+    said = show(planned(corpus_json, fake_machine, **{"train.loss": "span_corruption"}))
+    assert "special tokens to the tokenizer, each a fresh row of the model: pad, start, sentinel 0 to sentinel" in said
+    assert "special token" not in show(planned(corpus_json, fake_machine, **{"train.loss": "clm"}))
 
 
 def test_proposals_are_cited_and_ordered_by_the_weight_they_unlock() -> None:
@@ -144,3 +151,18 @@ def test_a_mixture_is_written_as_tables_and_planned(corpus_json: dict[str, Any],
 def test_an_option_within_one_that_has_a_value_is_refused() -> None:
     with study_error("within an option that has a value"):
         loss_of(study(), Choices({"train.loss": "mixture", "train.options.of": 5, "train.options.of.a.loss": "clm"}))
+
+
+def test_evidence_without_a_kind_is_of_text_and_another_kind_is_refused(
+    corpus_json: dict[str, Any], fake_machine: dict[str, Any]
+) -> None:
+    assert corpus_json.pop("kind") == "text"  # older keels wrote none
+    assert planned(corpus_json, fake_machine)["objective"] == "clm"
+    with study_error("the evidence is of other data", "[data] is parallel, and corpus.json is of text"):
+        build(Inputs(study(data=PAIRS), corpus_json, fake_machine), "2026-01-01")
+
+
+def test_an_epoch_of_pairs_is_a_context_each(corpus_json: dict[str, Any], fake_machine: dict[str, Any]) -> None:
+    pairs = corpus_json | {"kind": "parallel", "split": corpus_json["split"] | {"train_documents": 5000}}
+    made = build(Inputs(study(data=PAIRS, set={"model.context": 64}), pairs, fake_machine), "2026-01-01")
+    assert made["unique_tokens"] == 5000 * 64

@@ -27,3 +27,13 @@ def test_a_use_case_that_the_loss_unlocks_needs_no_word() -> None:
 def test_fields_that_are_not_weighed_are_listed() -> None:
     found = notes(parse(DATA | {"budget": {"compute_usd": 10, "deadline": "6 weeks"}}), "clm", FACTS["clm"])
     assert "budget.compute_usd, budget.deadline" in found[0].what
+
+
+def test_losses_of_plain_text_are_left_out_of_pairs_aloud() -> None:
+    case = {"use_case": [{"name": "help", "task": "translation"}]}
+    pairs = {"data": {"parallel": {"en": "a.en", "de": "a.de"}}}
+    (found,) = notes(parse(pairs | case), "translation", FACTS["translation"])
+    assert "mbart" in found.what
+    assert "tlm" not in found.what
+    assert "[data] is parallel" in found.why
+    assert notes(parse(pairs), "translation", FACTS["translation"]) == []
