@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,9 @@ from keel.objective.work import Work, flop, mixed
 TERM, TENSOR = ".", "/"
 PASSES = 3  # a forward pass is a third of a training step: the backward pass has twice its products
 FIELDS = ("loss", "options", "share", "weight")
+
+
+NEEDED = frozenset(one.name for one in fields(Size) if one.default is MISSING)  # without which there is no size
 
 
 class Held(NamedTuple):
@@ -118,13 +122,17 @@ def teacher_of(options: Mapping[str, Any], context: int) -> tuple[str, Size]:
     if not isinstance(given, Mapping) or not isinstance(given.get("start"), Mapping):
         raise StudyError("no teacher is named", why=f"found teacher = {given!r}", where=where,
                          fix='write teacher.start = {kind = "run", run = "..."}, or kind = "released"')  # fmt: skip
-    fields = ("start", "family", "size")
-    if odd := [name for name in given if name not in fields]:
-        raise StudyError.all(Problem(f"a teacher has no field '{name}'", f"it has {', '.join(fields)}",
-                                     nearest(name, fields), where) for name in odd)  # fmt: skip
+    known = ("start", "family", "size")
+    if odd := [name for name in given if name not in known]:
+        raise StudyError.all(Problem(f"a teacher has no field '{name}'", f"it has {', '.join(known)}",
+                                     nearest(name, known), where) for name in odd)  # fmt: skip
     start = given["start"]
     if "family" not in given and "size" not in given and start.get("kind") == "released":
-        found = folder.read(Path(str(start.get("folder"))))
+        if not isinstance(start.get("folder"), str) or not start["folder"]:
+            raise StudyError("the teacher's start names no folder", why=f"found {start.get('folder')!r}",
+                             fix='write teacher.start = {kind = "released", folder = "..."}',
+                             where=f"{where}.start.folder")  # fmt: skip
+        found = folder.read(Path(start["folder"]))
         return found.family, found.size(found.context() or context)
     return _teacher_as_given(given, where)
 
@@ -134,11 +142,15 @@ def _teacher_as_given(given: Mapping[str, Any], where: str) -> tuple[str, Size]:
     if family not in SHAPES:
         raise StudyError(f"the teacher's family is {family!r}", why="its architecture must be known to plan with it",
                          fix=nearest(str(family), SHAPES), where=f"{where}.family")  # fmt: skip
-    try:
-        made = Size(**(size or {}))
-    except TypeError as error:
-        raise StudyError("the teacher's size is not known", why=str(error), where=f"{where}.size",
-                         fix="give width, layers, vocabulary, context and head_width") from error  # fmt: skip
+    given_size = size if isinstance(size, Mapping) else {}
+    missing, unknown = sorted(NEEDED - set(given_size)), sorted(set(given_size) - {one.name for one in fields(Size)})
+    odd = sorted(name for name, value in given_size.items() if not isinstance(value, int) or isinstance(value, bool))
+    if missing or unknown or odd:
+        found = {"missing": missing, "unknown": unknown, "no whole numbers": odd}
+        why = "; ".join(f"{what}: {', '.join(names)}" for what, names in found.items() if names)
+        raise StudyError("the teacher's size is not known", why=why, where=f"{where}.size",
+                         fix="give width, layers, vocabulary, context and head_width")  # fmt: skip
+    made = Size(**given_size)
     if problems := SHAPES[str(family)].problems(made):
         raise StudyError.all(problem._replace(where=f"{where}.size") for problem in problems)
     return str(family), made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from helpers import study_error
 from keel.model.shapes import Size
 from keel.objective.cost import flop_per_token, special_tokens
 from keel.objective.facts import FACTS
-from keel.objective.held import facts_of, mixture_of, one_of
+from keel.objective.held import facts_of, mixture_of, one_of, teacher_of
 
 CLM, PREFIX = {"loss": "clm", "share": 0.8}, {"loss": "prefix_lm", "share": 0.2}
 MLM, RTD = {"loss": "mlm", "share": 1}, {"loss": "rtd", "share": 1}
@@ -86,3 +88,23 @@ def test_one_held_loss() -> None:
 def test_holders_are_proposed_to_nobody() -> None:
     """A plan cannot know which losses, or which teacher: they are the user's to name."""
     assert all(not FACTS[name].needs <= {"text"} for name in ("mixture", "distil"))
+
+
+def test_a_teacher_whose_folder_misses_files_is_refused_by_name(tmp_path: Path) -> None:
+    def refused(*words: str, **start: Any) -> None:
+        with study_error(*words):
+            teacher_of({"teacher": {"start": {"kind": "released", **start}}}, 32)
+
+    refused("names no folder", "options.teacher.start.folder")
+    refused("names no folder", folder=3)
+    refused("the folder of the released model is not there", folder=str(tmp_path / "nowhere"))
+    refused("config.json is missing", folder=str(tmp_path))
+    size = {"n_embd": 16, "n_layer": 1, "n_head": 2, "vocab_size": 280, "n_positions": 32}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", **size}), encoding="utf-8")
+    refused("the weights are missing", "model.safetensors", folder=str(tmp_path))
+
+
+def test_a_teachers_size_is_told_field_by_field() -> None:
+    teacher = {"start": {"kind": "run", "run": "a"}, "family": "gpt2"}
+    with study_error("missing: head_width, layers", "unknown: depth", "no whole numbers: width"):
+        teacher_of({"teacher": teacher | {"size": {"width": "8", "vocabulary": 9, "context": 8, "depth": 1}}}, 32)

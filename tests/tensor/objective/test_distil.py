@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,6 @@ def mapped(tmp_path: Path, size: int, **changes: Any) -> dict[str, Any]:
 def test_a_teacher_of_another_vocabulary_reads_and_says_its_own_ids(tmp_path: Path) -> None:
     """A teacher whose ids are the student's in another order answers as the one in the student's order does."""
     student = vocabulary_of(train(TEXT, 280))
-    import json
 
     turned = json.loads(train(TEXT, 280))
     order = list(turned["model"]["vocab"])
@@ -288,7 +288,7 @@ def test_options_out_of_range_are_refused(changes: dict[str, Any], words: str) -
     ("given", "changes", "words"),
     [
         ({}, {}, "no teacher is named"), ({"start": {"kind": "run", "run": "a"}}, {}, "the teacher's family is None"),
-        (teacher("gpt2") | {"size": {"width": 8}}, {}, "the teacher's size is not known"),
+        (teacher("gpt2") | {"size": {"width": 8}}, {}, "missing: context, head_width, layers, vocabulary"),
         (teacher("gpt3"), {}, "did you mean 'gpt2'?"), (teacher("gpt2") | {"sise": 1}, {}, "did you mean 'size'?"),
         (teacher("gpt2", head_width=7), {}, "not a multiple of head_width"),
         (teacher("bert"), {}, "is of kind encoder"), (teacher("gpt2", context=8), {}, "the teacher has 8 positions"),
