@@ -13,6 +13,7 @@ from keel.errors import Problem, StudyError, nearest
 from keel.model.shapes import SHAPES, Size
 from keel.objective import cost
 from keel.objective.held import facts_of
+from keel.plan.defaults import Defaults, defaults_of, masking_rate
 from keel.plan.experiment import Experiment
 from keel.plan.frame import Inputs
 from keel.plan.ladder import Frame
@@ -95,11 +96,14 @@ def _baseline(choices: Choices, ladder: Sequence[Experiment]) -> Experiment:
 
 def _loss_arm(given: _Given, name: str) -> Experiment | Problem:
     """The baseline with another loss; one that wants an option said, or cannot be of this size, is no arm yet."""
-    options: Mapping[str, Any] = options_under(given.choices, f"{OPTIONS}{name}.")
+    said = options_under(given.choices, f"{OPTIONS}{name}.")
+    options: Mapping[str, Any] = said
     frame, base = given.frame, given.baseline
     try:
         facts = facts_of(name, options)
         options = with_languages(options, facts, given.inputs.study)
+        if (rate := masking_rate(name, options)) is not None:
+            options = {**options, "rate": rate}
         added = cost.special_tokens(name, options, frame.context)
     except StudyError as error:
         what, why, fix, _ = error.problems[0]
@@ -111,7 +115,7 @@ def _loss_arm(given: _Given, name: str) -> Experiment | Problem:
         return Problem(f"no arm for the loss {name}", f"{problems[0].what}: {problems[0].why}", problems[0].fix, "arms")
     return _at_equal_flop(
         given, (name, options, family), size, base.spec.data, why=f"the loss {name} in place of {base.spec.objective}",
-        free=("objective", "options"),
+        free=("objective", "options") if said else ("objective",),
     )  # fmt: skip
 
 
@@ -152,10 +156,17 @@ def _at_equal_flop(
         return Problem(f"no arm: {why}", f"the FLOP of {given.baseline.id} buy {length.steps} steps of it",
                        f"set arms.width wider: {MIN_STEPS} steps are needed", "arms")  # fmt: skip
     warmup = min(given.recipe["warmup_tokens"], length.decay_start // 2 * given.recipe["batch"])
-    recipe = {**given.recipe, "warmup_tokens": warmup}
+    recipe = {**given.recipe, "warmup_tokens": warmup, **_peaks(given.frame.defaults, defaults_of(name, options))}
     rates = rates or rates_of(recipe, size.width, tokens)
     spec = spec_of(loss, size, recipe, data, length=length, rates=rates, start=start)
     return experiment_of(given.inputs, spec, "single", why=why, baseline=given.baseline.spec, free=free)
+
+
+def _peaks(ladder: Defaults, arm: Defaults) -> dict[str, float]:
+    """Peak rates of an arm whose kind of loss has others than the ladder's; else nothing: it has the ladder's."""
+    if arm is ladder:
+        return {}
+    return {"lr_scale": arm.lr_scale, "lr_growth": arm.lr_growth, "lr_embedding": arm.lr_embedding}
 
 
 def total_of(arms: Sequence[Experiment], machine: Mapping[str, Any]) -> dict[str, Any]:

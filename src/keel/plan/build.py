@@ -14,7 +14,7 @@ from keel.plan.experiment import Experiment
 from keel.plan.frame import Inputs, frame_of, tokens_of
 from keel.plan.ladder import Frame, Rung
 from keel.plan.losses import proposals
-from keel.plan.recipe import OWN, Choices, outside
+from keel.plan.recipe import Choices, outside
 from keel.plan.runs import SCRATCH, Length, data_of, experiment_of, length_of, rates_of, spec_of
 from keel.plan.spec import Spec
 from keel.units import show_count, show_duration
@@ -84,15 +84,17 @@ def _recipe(choices: Choices, frame: Frame, rungs: list[Rung], batch: int, input
         source="Hu et al. 2024, arXiv:2404.06395: 10 % suffices; own ladders: 20 % better",
     ))  # fmt: skip
     warmup = recipe.warmup_of(choices, min(rung.tokens[0] for rung in rungs), decay, batch)
+    row = frame.defaults
+    valid = "width {}-{}".format(*row.lr_widths)
+    beyond = outside(max(frame.widths), *row.lr_widths)
     return {
         "precision": _precision(str(chosen)),
         "batch": batch,
         "lr_scale": choices.pick(
-            "train.lr_scale", 0.2, formula="hidden rate = scale / width (D / 4.5e5)^.307, D = the longest of its size",
-            source=f"{OWN}; exponent of D: Step Law, arXiv:2503.04715", valid="width 16-128",
-            outside=outside(max(frame.widths), 16, 128)),
-        "lr_embedding": choices.pick("train.lr_embedding", 0.06, formula="constant", source=OWN, valid="width 16-128",
-                                     outside=outside(max(frame.widths), 16, 128)),
+            "train.lr_scale", row.lr_scale, formula=row.lr_formula, source=row.lr_source, valid=valid, outside=beyond),
+        "lr_growth": row.lr_growth,
+        "lr_embedding": choices.pick("train.lr_embedding", row.lr_embedding, formula="constant",
+                                     source=row.embedding_source, valid=valid, outside=beyond),
         "warmup_tokens": warmup, "decay": decay,
         "weight_decay": choices.pick("train.weight_decay", 0.1, formula="constant, matrices only",
                                      source="Brown et al. 2020, arXiv:2005.14165, appendix B"),

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from keel.errors import StudyError
 from keel.model.shapes import SHAPES
 from keel.plan import ladder, recipe
+from keel.plan.defaults import OWN
 from keel.plan.ladder import Frame, Rung
 from keel.plan.losses import loss_of
-from keel.plan.recipe import OWN, Choices, outside
+from keel.plan.recipe import Choices, outside
 from keel.size.time import seconds_per_token
 from keel.study import Study
 
@@ -50,7 +51,8 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
         frame = wider
     widths = choices.pick(
         "ladder.widths", list(frame.widths), 
-        formula="w (1, 1.5, 2, 3, 4): the largest w that fits the time and has 5 tokens a parameter in 4 epochs",
+        formula="w (1, 1.5, 2, 3, 4): the largest w that fits the time and has "
+        f"{frame.defaults.tokens_per_param:g} tokens a parameter in 4 epochs",
         inputs={"time_s": budget_s}, source="log-spaced sizes over 4x of width", valid="width 16-128 measured",
         outside=outside(max(frame.widths), 16, 128),
     )  # fmt: skip
@@ -120,9 +122,9 @@ def _fed(frame: Frame, unique: float) -> bool:
 def _ladder_s(machine: Mapping[str, Any], frame: Frame, unique: float) -> float:
     """Predicted seconds of a default ladder on this machine."""
     top = ladder.top_tokens(frame, unique)
-    batch = recipe.batch_tokens_of(top, frame.context)
+    batch = recipe.batch_tokens_of(top, frame.context, frame.defaults)
     total = 0.0
-    for rung in ladder.rungs(frame, top, 9.0, batch, {}):
+    for rung in ladder.rungs(frame, top, frame.defaults.factor, batch, {}, unique):
         flop = frame.flop_per_token(rung.size)
         threads = threads_of(machine, rung.held_out)
         own = 0.8 * rung.tokens[-1] + 0.2 * sum(rung.tokens)
@@ -136,16 +138,17 @@ def threads_of(machine: Mapping[str, Any], alone: bool) -> int:
 
 
 def tokens_of(inputs: Inputs, choices: Choices, frame: Frame, unique: float) -> tuple[int, list[Rung]]:
-    total = SHAPES[frame.family].params(SHAPES[frame.family].shape(frame.sizes()[-1])).total
+    row, total = frame.defaults, SHAPES[frame.family].params(SHAPES[frame.family].shape(frame.sizes()[-1])).total
     top = float(choices.pick(
         "ladder.top_tokens", round(ladder.top_tokens(frame, unique)), unit="tokens",
-        formula="min(5 N_total, 4 unique_tokens)", inputs={"N_total": total, "unique_tokens": round(unique)},
-        source=f"{OWN}; epochs: arXiv:2305.16264 section 6", valid="N .07M-.4M", outside=outside(total, 7e4, 4.2e5),
+        formula=f"min({row.tokens_per_param:g} N_total, 4 unique_tokens)",
+        inputs={"N_total": total, "unique_tokens": round(unique)},
+        source=row.tokens_source, valid=row.tokens_valid, outside=outside(total, *row.tokens_params),
     ))  # fmt: skip
     factor = float(choices.pick(
-        "ladder.factor", 9.0, formula="FLOP of the top rung / largest FLOP below it", source="a forecast worth having",
+        "ladder.factor", row.factor, formula="FLOP of the top rung / largest FLOP below it", source=row.factor_source,
     ))  # fmt: skip
-    batch = ladder.choose_batch(choices, top, frame.context)
+    batch = ladder.choose_batch(choices, top, frame)
     if batch % frame.context:
         raise StudyError("'train.batch_tokens' is wrong", fix="write a multiple of it", where="[set]",
                          why=f"{batch} is not a multiple of the context {frame.context}")  # fmt: skip
@@ -156,4 +159,4 @@ def tokens_of(inputs: Inputs, choices: Choices, frame: Frame, unique: float) -> 
             raise StudyError(f"'ladder.tokens.{width}' names no rung", why=f"the widths are {list(frame.widths)}",
                              fix="set ladder.widths too, or name one of those", where="[set]")  # fmt: skip
         choices.pick(f"ladder.tokens.{width}", list(tokens), unit="tokens")
-    return batch, ladder.rungs(frame, top, factor, batch, given)
+    return batch, ladder.rungs(frame, top, factor, batch, given, unique)

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from keel.model.shapes import SHAPES, Size, head_width
 from keel.objective.cost import flop_per_token, special_tokens
+from keel.plan.defaults import Defaults, defaults_of
 from keel.plan.losses import Loss
 from keel.plan.recipe import Choices, batch_tokens_of, context_of, layers_of
 
 STEPS_OF_WIDTH = (1.0, 1.5, 2.0, 3.0, 4.0)
 POINT_RATIO, MAX_POINTS = 1.6, 4
-TOKENS_PER_PARAM = 5.0
 MAX_EPOCHS = 4.0
 MIN_WIDTH, MAX_WIDTH = 16, 4096
 
@@ -50,6 +50,11 @@ class Frame(NamedTuple):
             for w, n in zip(self.widths, self.layers)
         )
 
+    @property
+    def defaults(self) -> Defaults:
+        """What this loss is trained with unless said otherwise."""
+        return defaults_of(self.loss, self.options)
+
     def flop_per_token(self, size: Size) -> float:
         """Training FLOP a token of this loss on a size."""
         return flop_per_token(self.loss, self.options, self.family, size)
@@ -78,23 +83,25 @@ def frame(choices: Mapping[str, Any], widths: Sequence[int], tokens: int, loss: 
 
 
 def top_tokens(frame_: Frame, unique_tokens: float) -> float:
-    """Tokens of the top rung: 5 a parameter, at most four epochs.
+    """Tokens of the top rung: so many a parameter (5 of a decoder), at most four epochs.
 
     Reference: Muennighoff et al. 2023, arXiv:2305.16264, section 6: up to four epochs are nearly as good as fresh data.
     """
     shapes = SHAPES[frame_.family]
     total = shapes.params(shapes.shape(frame_.sizes()[-1])).total
-    return min(TOKENS_PER_PARAM * total, MAX_EPOCHS * unique_tokens)
+    return min(frame_.defaults.tokens_per_param * total, MAX_EPOCHS * unique_tokens)
 
 
 def rungs(
-    frame_: Frame, top: float, factor: float, batch_tokens: int, given: Mapping[int, Sequence[int]]
-) -> list[Rung]:
+    frame_: Frame, top: float, factor: float, batch_tokens: int, given: Mapping[int, Sequence[int]],
+    unique_tokens: float = math.inf,
+) -> list[Rung]:  # fmt: skip
     """Token counts of every size: geometric from a common least to what 1/factor of the top's compute allows."""
     sizes = frame_.sizes()
     flop = [frame_.flop_per_token(size) for size in sizes]
-    most = [flop[-1] * top / factor / each for each in flop[:-1]]
-    least = 0.65 * most[-1] if most else top
+    row = frame_.defaults
+    most = [min(flop[-1] * top / factor / each, row.most_epochs * unique_tokens) for each in flop[:-1]]
+    least = max(0.65 * most[-1], min(row.least_tokens, most[-1])) if most else top
     ladder = [
         Rung(size, _whole(given.get(size.width) or _points(least, high), batch_tokens), held_out=False)
         for size, high in zip(sizes, most)
@@ -112,11 +119,12 @@ def _whole(tokens: Sequence[float], batch_tokens: int) -> tuple[int, ...]:
     return tuple(sorted({max(1, round(value / batch_tokens)) * batch_tokens for value in tokens}))
 
 
-def choose_batch(choices: Choices, top: float, context: int) -> int:
+def choose_batch(choices: Choices, top: float, frame_: Frame) -> int:
     """The batch of the ladder, in whole windows."""
+    row, context = frame_.defaults, frame_.context
     chosen = choices.pick(
-        "train.batch_tokens", batch_tokens_of(top, context), unit="tokens", formula="512 (D / 1.6e6)^.571",
-        inputs={"D": top}, source="own ladders; exponent: Step Law, arXiv:2503.04715", valid="D 0.2M-1.6M",
-        outside="" if 2e5 <= top <= 1.7e6 else f"D is {top:.3g}",
+        "train.batch_tokens", batch_tokens_of(top, context, row), unit="tokens", formula=row.batch_formula,
+        inputs={"D": top}, source=row.batch_source, valid=row.batch_valid,
+        outside="" if row.batch_range[0] <= top <= row.batch_range[1] else f"D is {top:.3g}",
     )  # fmt: skip
     return int(chosen)

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from keel.errors import StudyError, nearest
+from keel.objective.cost import special_tokens
 from keel.objective.facts import FACTS, Cite, Facts
 from keel.objective.held import facts_of
 from keel.objective.options import check
+from keel.plan.defaults import defaults_of, masking_rate
 from keel.plan.recipe import Choices
 from keel.study import Study
 
@@ -62,6 +64,10 @@ def loss_of(study: Study, choices: Choices) -> Loss:
     settled = with_languages(options, facts, study)
     if settled is not options:
         choices.pick(OPTIONS + "languages", settled["languages"], formula="source, target", source="[data] parallel")
+    if (rate := masking_rate(name, settled)) is not None:
+        choices.pick(OPTIONS + "rate", rate, formula="share of tokens to predict", valid="width 16-64",
+                     source=defaults_of(name, settled).masking_source)  # fmt: skip
+        settled = {**settled, "rate": rate}
     check(name, settled, f"[set] {OPTIONS}")
     return Loss(name, settled, family)
 
@@ -115,6 +121,24 @@ def _proposal(name: str, study: Study) -> dict[str, Any]:
         "weight": sum(case.weight for case in study.use_case if case.task in facts.unlocks),
         "unlocks": cited(facts.unlocks), "precludes": cited(facts.precludes),
     }  # fmt: skip
+
+
+def show_added(loss: str, options: Mapping[str, Any], context: int) -> list[str]:
+    """What a loss adds to the tokenizer, as a line; numbered tokens as a range.
+
+    Example:
+        >>> show_added("mlm", {}, 128)
+        ['adds    3 special tokens to the tokenizer, each a fresh row of the model: mask, pad, start']
+    """
+    roles = special_tokens(loss, options, context)
+    if not roles:
+        return []
+    kinds: dict[str, list[str]] = {}
+    for role in roles:
+        kinds.setdefault(role.rstrip("0123456789"), []).append(role)
+    names = [names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}" for names in kinds.values()]
+    number = "1 special token" if len(roles) == 1 else f"{len(roles)} special tokens"
+    return [f"adds    {number} to the tokenizer, each a fresh row of the model: {', '.join(names)}"]
 
 
 def show(losses: Sequence[Mapping[str, Any]], chosen: str, cited: bool) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from keel.answer import Number
 from keel.errors import Problem, StudyError, nearest
+from keel.plan.defaults import OWN, PLAIN, Defaults
 
-OWN = "own ladders on 2.6M tokens of speeches: docs/lab-notebook.md"
 SETTABLE = (
     "tokenizer.vocabulary", "model.family", "model.layers", "model.context", "ladder.widths", "ladder.top_tokens",
     "ladder.tokens", "ladder.factor", "ladder.replicates", "ladder.time_s", "ladder.level", "train.batch_tokens",
@@ -131,12 +131,13 @@ def context_of(top_width: int) -> int:
     return context
 
 
-def batch_tokens_of(top_tokens: float, context: int) -> int:
+def batch_tokens_of(top_tokens: float, context: int, row: Defaults = PLAIN) -> int:
     """B = 512 (D / 1.6e6)^.571 tokens, in whole windows, at least four; one batch for the whole ladder.
 
-    The anchor is our own best of 512, 1024, 2048 at D = 1.6e6; the exponent is Step Law's (arXiv:2503.04715).
+    The anchor is our own best of 512, 1024, 2048 at D = 1.6e6; the exponent is Step Law's (arXiv:2503.04715). `row`
+    may say another anchor and exponent.
     """
-    wanted = 512 * (top_tokens / 1.6e6) ** 0.571
+    wanted = row.batch_tokens * (top_tokens / 1.6e6) ** row.batch_growth
     return context * max(4, int(wanted / context + 0.5))
 
 

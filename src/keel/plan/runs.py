@@ -33,8 +33,9 @@ class Length(NamedTuple):
 
 
 def rates_of(recipe: Mapping[str, Any], width: int, longest_tokens: float) -> Rates:
-    """Hidden rate = scale / width (D / 4.5e5)^.307, D the longest run of its size; tables have one rate."""
-    return Rates(recipe["lr_scale"] / width * (longest_tokens / 4.5e5) ** 0.307, recipe["lr_embedding"])
+    """Hidden rate = scale / width (D / 4.5e5)^growth, D the longest run of its size; tables have one rate."""
+    hidden = recipe["lr_scale"] / width * (longest_tokens / 4.5e5) ** recipe["lr_growth"]
+    return Rates(hidden, recipe["lr_embedding"])
 
 
 def length_of(recipe: Mapping[str, Any], tokens: float) -> Length:

@@ -1,0 +1,106 @@
+"""What a loss is trained with unless a study says otherwise: one row of literal values for each judge.
+
+A masked model learns nothing but token frequencies at first, and leaves that plateau only at small learning rates, with
+many masked tokens a step, and after about a million tokens. So rates, masking rate and token counts are its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from keel.objective.fact import Judge
+from keel.objective.held import facts_of
+from keel.objective.options import OPTIONS
+
+OWN = "own ladders on 2.6M tokens of speeches: docs/lab-notebook.md"
+OWN_MASKED = "own masked runs on 4M tokens of speeches: docs/lab-notebook.md"
+RATE = "train.options.rate"
+
+
+class Defaults(NamedTuple):
+    """Values with the formula and source of each, and where they were measured.
+
+    Peak rate of hidden layers = `lr_scale` / width (D / 4.5e5)^`lr_growth`, D the longest run of its size; of tables
+    `lr_embedding`. Batch = `batch_tokens` (D / 1.6e6)^`batch_growth`, D the top rung's tokens. The top rung sees
+    `tokens_per_param` N and costs `factor` times the largest below it; no run below sees fewer than `least_tokens`, nor
+    more than `most_epochs` of the corpus. `masking_rate`: of losses that have one (None: the loss's own default).
+    """
+
+    lr_scale: float
+    lr_growth: float
+    lr_formula: str
+    lr_source: str
+    lr_embedding: float
+    embedding_source: str
+    lr_widths: tuple[int, int]
+    batch_tokens: int
+    batch_growth: float
+    batch_formula: str
+    batch_source: str
+    batch_range: tuple[float, float]
+    batch_valid: str
+    tokens_per_param: float
+    tokens_source: str
+    tokens_params: tuple[float, float]
+    tokens_valid: str
+    factor: float
+    factor_source: str
+    least_tokens: float = 0.0
+    most_epochs: float = float("inf")
+    masking_rate: float | None = None
+    masking_source: str = ""
+
+
+PLAIN = Defaults(
+    lr_scale=0.2, lr_growth=0.307,
+    lr_formula="hidden rate = scale / width (D / 4.5e5)^.307, D = the longest of its size",
+    lr_source=f"{OWN}; exponent of D: Step Law, arXiv:2503.04715",
+    lr_embedding=0.06, embedding_source=OWN, lr_widths=(16, 128),
+    batch_tokens=512, batch_growth=0.571, batch_formula="512 (D / 1.6e6)^.571",
+    batch_source="own ladders; exponent: Step Law, arXiv:2503.04715", batch_range=(2e5, 1.7e6),
+    batch_valid="D 0.2M-1.6M",
+    tokens_per_param=5.0, tokens_source=f"{OWN}; epochs: arXiv:2305.16264 section 6",
+    tokens_params=(7e4, 4.2e5), tokens_valid="N .07M-.4M", factor=9.0, factor_source="a forecast worth having",
+)  # fmt: skip
+MASKED = Defaults(
+    lr_scale=0.08, lr_growth=0.0, lr_formula="hidden rate = scale / width",
+    lr_source=f"{OWN_MASKED}; its change with D was not measured",
+    lr_embedding=0.003, embedding_source=OWN_MASKED, lr_widths=(16, 64),
+    batch_tokens=512, batch_growth=0.0, batch_formula="512, at least four windows",
+    batch_source=f"{OWN_MASKED}: 256 is better a token, 1024 worse", batch_range=(1e6, 6e6), batch_valid="D 1M-6M",
+    tokens_per_param=50.0, tokens_source=f"{OWN_MASKED}; epochs: arXiv:2305.16264 section 6, of decoders",
+    tokens_params=(2e4, 1.5e5), tokens_valid="N .02M-.15M", factor=3.0,
+    factor_source=f"{OWN_MASKED}: nearer, since small runs are still on the plateau of token frequencies",
+    least_tokens=1.5e6, most_epochs=4.0,
+    masking_rate=0.3, masking_source=f"{OWN_MASKED}; ModernBERT, arXiv:2412.13663, masks 30 % too",
+)  # fmt: skip
+DEFAULTS: Mapping[Judge, Defaults] = {
+    "bits_per_byte": PLAIN,
+    "target_bits_per_byte": PLAIN,
+    "masked_bits_per_byte": MASKED,
+    "replaced_bits_per_byte": MASKED,
+}
+
+
+def defaults_of(loss: str, options: Mapping[str, object]) -> Defaults:
+    """The row of a loss.
+
+    Example:
+        >>> defaults_of("mlm", {}).lr_scale, defaults_of("clm", {}).lr_scale
+        (0.08, 0.2)
+    """
+    return DEFAULTS[facts_of(loss, options).judge]
+
+
+def masking_rate(loss: str, options: Mapping[str, object]) -> float | None:
+    """The share of tokens to mask, where the loss takes one, is judged by masks, and nobody has said it.
+
+    Example:
+        >>> masking_rate("mlm", {}), masking_rate("mlm", {"rate": 0.15}), masking_rate("clm", {})
+        (0.3, None, None)
+    """
+    known = OPTIONS[loss].defaults if loss in OPTIONS else {}
+    if "rate" not in known or "rate" in options or facts_of(loss, options).judge != "masked_bits_per_byte":
+        return None
+    return defaults_of(loss, options).masking_rate
