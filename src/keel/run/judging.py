@@ -18,6 +18,7 @@ from keel.evaluate.tasks import TASKS
 from keel.evaluate.uses.case import Case
 from keel.evaluate.uses.material import material
 from keel.files import read_json, sha256_file, write_json
+from keel.plan.spec import SCHEMA as SPEC
 
 SCHEMA = "keel.tasks/1"
 FILE = "tasks.json"
@@ -34,7 +35,8 @@ def judge(task: Mapping[str, Any], tell: Callable[[dict[str, Any]], None], stopp
 
     folder, study = Path(task["folder"]), Path(task["study"])
     with _at_once():
-        subject = opened(folder / "model")
+        # A run knows how much it saw; a config of relative positions says nothing of it.
+        subject = opened(folder / "model", int(read_json(folder / "spec.json", SPEC)["size"]["context"]))
         for number, values in enumerate(task["cases"]):
             if stopped():
                 raise Preempted
