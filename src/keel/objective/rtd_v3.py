@@ -14,8 +14,8 @@ class RTDv3(RTD):
 
     The generator has half the layers, the same width and DeBERTa's mask decoder; each model has its own optimiser, so
     that `weight` (10 is the released code's; that the models were trained with ELECTRA's 50 is from memory, unverified)
-    only meets clipping and epsilon. Both move
-    after the same forward passes; the paper moves the generator first and shows the discriminator its new tables.
+    only meets clipping and epsilon. Both move after the same forward passes; the paper moves the generator first and
+    shows the discriminator its new tables.
     Positions have no table in the library's DeBERTa-v2 (its input has none), so that tokens alone are shared; families
     that have one share it too.
 
