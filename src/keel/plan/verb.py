@@ -18,6 +18,7 @@ from keel.objective.held import facts_of
 from keel.plan.build import build
 from keel.plan.frame import Inputs
 from keel.plan.losses import show as show_losses
+from keel.plan.losses import show_added
 from keel.plan.notes import notes
 from keel.plan.show import show_arms, show_runs
 from keel.plan.tasks import asked
@@ -107,6 +108,7 @@ def show(made: Mapping[str, Any], why: str | None = None) -> str:
         f"route   {made['route']['value']}: {made['route']['why']}",
         f"model   {made['family']} {FEATURES[made['family']].kind}, loss {made['objective']}, "
         f"vocabulary {made['tokenizer']['vocabulary']}",
+        *_added(made),
         *show_losses(made["losses"], made["objective"], why == "loss"),
         f"total   {made['totals']['text']} ({show_count(made['totals']['flop'])} FLOP, "
         f"memory {show_bytes(made['totals']['memory_bytes'])}; money: {made['totals']['usd_why']})",
@@ -120,6 +122,11 @@ def show(made: Mapping[str, Any], why: str | None = None) -> str:
                   f"({target['flop']:.2g} FLOP){warning}", ""]  # fmt: skip
     wanted = TOPICS[why] if why else tuple({name for names in TOPICS.values() for name in names})
     return "\n".join(lines + _numbers(made["numbers"], wanted))
+
+
+def _added(made: Mapping[str, Any]) -> list[str]:
+    spec = made["experiments"][0]["spec"]
+    return show_added(spec["objective"], spec["options"], spec["size"]["context"])
 
 
 def _numbers(numbers: list[dict[str, Any]], prefixes: tuple[str, ...]) -> list[str]:
