@@ -92,16 +92,19 @@ def ask(
 def exported(folder: Path, experiments: Sequence[Mapping[str, Any]]) -> list[Exported]:
     """Runs of the plan that have a model, smallest first."""
     by_id = {item["id"]: item for item in experiments}
-    arms = [item for item in experiments if item["kind"] == "single"]
+    there = [item for item in experiments if _is_exported(folder / "runs" / item["id"])]
+    arms = [item for item in there if item["kind"] == "single"]
     beside = {item[name] for item in arms for name in ("id", "baseline")}
     made = []
-    for item in experiments:
-        run = folder / "runs" / item["id"]
-        if (run / "model" / "config.json").is_file() and (run / "result.json").is_file():
-            result = read_json(run / "result.json", "keel.result/1")
-            made.append(Exported(item["id"], int(result["params"]["total"]), int(result["tokens"]),
-                                 _recipe(item, by_id), result["spec_sha256"], item["id"] in beside))  # fmt: skip
+    for item in there:
+        result = read_json(folder / "runs" / item["id"] / "result.json", "keel.result/1")
+        made.append(Exported(item["id"], int(result["params"]["total"]), int(result["tokens"]), _recipe(item, by_id),
+                             result["spec_sha256"], item["id"] in beside))  # fmt: skip
     return sorted(made, key=lambda model: (model.params, model.tokens))
+
+
+def _is_exported(run: Path) -> bool:
+    return (run / "model" / "config.json").is_file() and (run / "result.json").is_file()
 
 
 def _recipe(item: Mapping[str, Any], by_id: Mapping[str, Any]) -> str:
