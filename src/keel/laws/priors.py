@@ -12,6 +12,7 @@ A floor is hardly visible in small runs, so its prior decides far forecasts (doc
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -22,6 +23,11 @@ BITS_PER_BYTE = "bits_per_byte"
 TEXT_FLOOR_BITS, TEXT_FLOOR_SD = 0.5, 0.3
 LEAST_FALL = -0.05  # a floor is believed at least 5 % below the lowest loss
 FAR_BELOW = 0.3  # a floor under 30 % of the lowest loss leaves no trace in a ladder
+
+
+# Judges of models that no public ladder is about: what was learnt from decoders is then a guess about another kind.
+_DECODERS = "the laws' priors were learnt on decoders: believe this optimum no further than the runs reach"
+UNLIKE: Mapping[str, str] = {"masked_bits_per_byte": _DECODERS, "replaced_bits_per_byte": _DECODERS}
 
 
 def floor_prior(unit: str, frame: Frame, known: Learnt) -> tuple[float, float]:

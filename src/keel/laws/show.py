@@ -114,7 +114,8 @@ def _optimum(best: Mapping[str, Any]) -> str:
         f"[[Optimum]] at {best['compute']:.3g} flop: {show_count(best['params'])} params, "
         f"{show_count(best['tokens'])} tokens ({best['tokens_per_param']:.3g} per param)",
         f"  {100 * best['level']:g} %: {show_count(best['params_low'])} to {show_count(best['params_high'])} params, "
-        f"{show_count(best['tokens_low'])} to {show_count(best['tokens_high'])} tokens",
+        f"{show_count(best['tokens_low'])} to {show_count(best['tokens_high'])} tokens, "
+        f"{best['tokens_per_param_low']:.3g} to {best['tokens_per_param_high']:.3g} per param",
         f"  sizes within .2 % of its loss: {show_count(best['same_loss_params_low'])} to "
         f"{show_count(best['same_loss_params_high'])}",
     ]

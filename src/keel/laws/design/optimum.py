@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.errors import Refusal, Refused
+from keel.laws import priors
 from keel.laws.design.budget import Budget, FlopPerToken, check, rows_flop_per_token
 from keel.laws.ensemble import Ensemble, coordinates
 from keel.laws.forecast import spread
@@ -75,7 +76,8 @@ def optimum(
     """The best run at `compute` FLOP (training, and serving where asked), or None where no law tells sizes apart.
 
     `params_low`, `params_high`, `tokens_*`: interval at `level` of the best size and tokens; `value_*`: of the loss
-    there, extrapolation error included; `same_loss_params_*`: sizes that cost at most .2 % of loss.
+    there, extrapolation error included; `same_loss_params_*`: sizes that cost at most .2 % of loss; `valid`: doubts,
+    among them that a prior is of another kind of model (priors.py).
     `flop_per_token(params)`: training FLOP of one token, tables and head included; else the rows' own.
 
     Raises:
@@ -106,6 +108,8 @@ def optimum(
     best = _described(surface, budget, compute, sizes, found)
     point = budget.points(*(np.array([best[key]]) for key in ("params", "tokens", "flop_per_token")))
     value, low, high, _ = spread(ensemble, point, level)
+    if ensemble.unit in priors.UNLIKE:
+        best["valid"] = "; ".join(filter(None, (best["valid"], priors.UNLIKE[ensemble.unit])))
     best |= _interval(found, budget, compute, surface.mass, ensemble.rate * ensemble.known.widen, level)
     if "if_all_spent" in best:
         best["if_all_spent"]["value"] = float(link_of(ensemble.unit).from_loss(np.array(best["if_all_spent"]["value"])))
@@ -262,7 +266,11 @@ def _interval(
     for name, draws, best in (("params", params, found.params[0]), ("tokens", tokens, found.tokens[0])):
         low, high = (weighted_quantile(draws, mass, q) for q in ((1 - level) / 2, (1 + level) / 2))
         sides |= {f"{name}_low": min(low, float(best)), f"{name}_high": max(high, float(best))}
-    return sides
+    # At one budget a larger size has fewer tokens: the ends of the ratio are the opposite ends of its parts.
+    return sides | {
+        "tokens_per_param_low": sides["tokens_low"] / sides["params_high"],
+        "tokens_per_param_high": sides["tokens_high"] / sides["params_low"],
+    }
 
 
 def weighted_quantile(draws: Floats, mass: Floats, q: float) -> float:

@@ -251,3 +251,13 @@ def test_all_bad_numbers_at_once(fitted):
 def test_a_cost_that_is_no_number(fitted):
     with pytest.raises(StudyError, match="flop_per_token"):
         optimum(fitted, 1e21, flop_per_token=lambda params: -params)
+
+
+def test_tokens_a_parameter_have_an_interval_and_a_masked_model_s_say_what_is_not_known_of_it(fitted):
+    plain = optimum(fitted, 1e20)
+    assert plain["tokens_per_param_low"] < plain["tokens_per_param"] < plain["tokens_per_param_high"]
+    ends = plain["tokens_low"] / plain["params_high"], plain["tokens_high"] / plain["params_low"]
+    assert (plain["tokens_per_param_low"], plain["tokens_per_param_high"]) == ends
+    assert "decoders" not in plain["valid"]
+    for judge in ("masked_bits_per_byte", "replaced_bits_per_byte"):
+        assert "priors were learnt on decoders" in optimum(fitted._replace(unit=judge), 1e20)["valid"]
