@@ -162,7 +162,7 @@ def _answer(found: Mapping[str, Any], rows: Mapping[str, Any], best: Mapping[str
     big = rows[chosen["compared"]["with"]]
     smaller = [row for row in open_ if row["params"] < chosen["params"]]
     more = f"; {_more(smaller[0])}" if smaller else ""
-    return f"{_named(chosen)} is not worse by {found['margin']:g} than {_named(big)} ({sure}){more}"
+    return f"{_named(chosen)} is at most {found['margin']:g} worse than {_named(big)} ({sure}){more}"
 
 
 def _named(row: Mapping[str, Any]) -> str:

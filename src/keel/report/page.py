@@ -60,7 +60,7 @@ def document(found: Artefacts) -> str:
 def _opening(found: Artefacts) -> str:
     """The answer in words, then the sentences that it needs beside it."""
     lead = [paragraph(unbroken(sentence), "lead") for sentence in further_words(found)]
-    lead += [paragraph(unbroken(sentence), "lead") for sentence in tasks_said(found.uses)]
+    lead += [paragraph(unbroken(f"{sentence}."), "lead") for sentence in tasks_said(found.uses)]
     if found.scored:
         lead.append(paragraph(f"{unbroken(record_words(found))}.", "lead"))
     route = (found.plan or {}).get("route")

@@ -8,7 +8,7 @@ from keel.report.canvas import COUNT_LABEL, data, render, x_log, y_flat
 from keel.report.task_figures import Panel, TaskScores
 from keel.report.theme import mark
 
-GAP_PX, AXIS_PX, HEAD_PX = 26, 52, 34
+GAP_PX, AXIS_PX = 26, 52
 MOST_PANELS = 12
 
 
@@ -31,7 +31,7 @@ def _panel(alt: Any, panel: Panel) -> Any:
     room = 0.1 * (max(ends) - min(ends)) or 0.05
     params = [at.params for at in panel.scores]
     x = x_log(alt, "params", params, "params", most=4, label=COUNT_LABEL)
-    y = y_flat(alt, "value", panel.metric, (max(0.0, min(ends) - room), min(1.0, max(ends) + room)))
+    y = y_flat(alt, "value", f"{panel.name}: {panel.metric}", (max(0.0, min(ends) - room), min(1.0, max(ends) + room)))
     layers = _lines(alt, panel, y)
     short = [at for at in panel.scores if not at.stands]
     if short:
@@ -42,7 +42,7 @@ def _panel(alt: Any, panel: Panel) -> Any:
             layers.append(rule.encode(x=x, y=alt.Y("low:Q"), y2="high:Q"))
             point = data(alt, those).mark_point(shape=shape, filled=True, size=dot, opacity=1, color=mark(role))
             layers.append(point.encode(x=x, y=y))
-    return alt.layer(*layers, title=alt.TitleParams(text=panel.name, offset=24))
+    return alt.layer(*layers)
 
 
 def _lines(alt: Any, panel: Panel, y: Any) -> list[Any]:

@@ -38,12 +38,12 @@ def _use(use: Tree) -> str:
         ("file", esc(f"{use['eval']}, sha256 {sha256}") if use.get("eval") else ""),
         ("judged by", esc(f"{use.get('how')}, {use.get('metric')}")),
         ("rows", f"{f'{learnt:,.0f} to learn from, ' if learnt else ''}{test:,.0f} to be judged by" if test else ""),
-        ("baseline", esc(f"{beside.get('name')}: {_score(beside)}") if isinstance(beside, Mapping) else ""),
+        ("baseline", unbroken(f"{beside.get('name')}: {_score(beside)}") if isinstance(beside, Mapping) else ""),
         ("still as good", esc(f"worse by {number(use, 'margin')}: {use.get('margin_source')}")),
         ("rule", esc(_rule(use))),
     ]
     body = table(HEADER, rows, frozenset({1, 2, 3})) if rows else ""
-    return f"<h3>{esc(use.get('name'))}</h3>" + paragraph(unbroken(str(use.get("said", "")))) + facts(pairs) + body
+    return f"<h3>{esc(use.get('name'))}</h3>" + paragraph(unbroken(f"{use.get('said', '')}.")) + facts(pairs) + body
 
 
 def _rule(use: Tree) -> str:
@@ -65,7 +65,7 @@ def _row(row: Mapping[str, Any]) -> list[str]:
     counts = [show_count(value) if value else "" for value in (number(row, "params"), number(row, "tokens"))]
     compared = row.get("compared")
     return [
-        name, *counts, f'<span class="nb">{esc(_score(row.get("score")))}</span>',
+        name, *counts, f'<span class="nb">{unbroken(_score(row.get("score")))}</span>',
         _compared(compared) if isinstance(compared, Mapping) else "", _word(row.get("accept")),
     ]  # fmt: skip
 

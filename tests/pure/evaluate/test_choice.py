@@ -42,7 +42,7 @@ def test_the_smallest_that_is_not_worse_is_chosen_and_the_levels_are_shared() ->
     assert found["level_each"] == pytest.approx(1 - 0.05 / 3)
     answers = {row["run"]: row["compared"] and row["compared"]["answer"] for row in found["models"]}
     assert answers == {"w10-100": "worse", "w20-100": "not worse", "w30-100": "not worse", "w40-100": None}
-    assert "w20-100 (20 params, 0.790) is not worse by 0.05 than w30-100" in found["said"]
+    assert "w20-100 (20 params, 0.790) is at most 0.05 worse than w30-100" in found["said"]
 
 
 def test_each_is_held_against_the_best_scoring_larger_one() -> None:

@@ -75,7 +75,7 @@ def test_the_figure_holds_scores_baseline_bar_and_choice(folder: Path) -> None:
 def test_the_page_says_who_will_do_and_shows_why(folder: Path) -> None:
     page = page_of(folder)
     assert "The tasks" in page.headings
-    first = page.words.index("era: middle (48k params, 0.790) is not worse by 0.05 than large (203k params, 0.800)")
+    first = page.words.index("era: middle (48k params, 0.790) is at most 0.05 worse than large (203k params, 0.800)")
     assert first < page.words.index("The tasks"), "it belongs to the answer"
     for words in ("an encoder writes no answers", "not worse", "worse", "met", "missed", "1,600 to learn from",
                   "400 to be judged by", "2 comparisons, each at the one-sided level 0.975", "bag of words: 0.550",
