@@ -38,7 +38,9 @@ task = "{task}"  # a task name of the Hugging Face Hub
 # weight = 1  # share of this use case among several
 # eval = "eval/queries.jsonl"  # your own test of it
 # metric = "accuracy"  # the score of that test
+# fields = {{ answer = "label", group = "author" }}  # its fields, where their names do not tell
 # accept = 0.8  # good enough: grow only while missed
+# margin = 0.02  # how much worse a smaller model may be
 # value_usd = 10_000  # yearly value of the gain
 # serve = {{ accelerator = "t4", latency_ms = 20, queries_per_day = 1e5 }}  # how it will be used
 {labelled}
