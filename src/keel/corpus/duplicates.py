@@ -79,8 +79,9 @@ def _shingles(signs: np.ndarray) -> list[int]:
     """
     size = min(SHINGLE, len(signs))
     mixed = np.zeros(len(signs) - size + 1, dtype=np.uint64)
+    # The factor comes last: the upper half, which is kept, must depend on the last word too.
     for shift in range(size):
-        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + signs[shift : shift + len(mixed)]
+        mixed = (mixed + signs[shift : shift + len(mixed)]) * np.uint64(0x9E3779B97F4A7C15)
     mixed = np.unique(mixed >> np.uint64(32))
     return [int(value) for value in mixed[:MOST_SHINGLES]]
 

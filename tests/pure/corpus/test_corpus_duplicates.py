@@ -42,3 +42,10 @@ def test_languages_by_share_of_text():
     found = languages.shares([english, german])
     assert [item["code"] for item in found] == ["en", "de"]
     assert sum(float(item["share"]) for item in found) == 1.0
+
+
+def test_short_lines_that_differ_in_their_last_word_are_not_alike() -> None:
+    """The upper half of a hash once knew nothing of a shingle's last word: all texts of one word were one."""
+    words = ["solid", "dotted", "colour value", "colour name", "a b c d e", "a b c d f"]
+    assert duplicates.find(words).near == []
+    assert duplicates.find([*words, "Dotted ", "a b c d f"]).near == [[1, 6], [5, 7]]
