@@ -83,33 +83,37 @@ def y_flat(alt: Any, field: str, title: str, domain: Sequence[float], **axis: An
 
 
 def data(alt: Any, rows: Sequence[Any]) -> Any:
-    """A chart of rows (NamedTuples or dicts)."""
-    return alt.Chart(alt.Data(values=[row._asdict() if hasattr(row, "_asdict") else row for row in rows]))
+    """A chart of rows (NamedTuples or dicts).
+
+    A tuple, because altair copies lists and dicts of data with every layer; and channels are named (`XValue`), because
+    it looks through all its classes for what a plain `value` is.
+    """
+    return alt.Chart(alt.Data(values=tuple(row._asdict() if hasattr(row, "_asdict") else row for row in rows)))
 
 
 def key(alt: Any, rows: Sequence[tuple[str, str]], width: int, left: float | None = None) -> list[Any]:
     """A key of (glyph, words) in the upper right, where loss against compute leaves room, or at `left` pixels."""
     long = KEY_LETTER_PX * max(len(words) for _, words in rows)
-    right = alt.value("width" if left is None else left + 20 + long)
+    right = alt.X2Value("width" if left is None else left + 20 + long)
     left = width - 72 - long if left is None else left
     ground = alt.Chart(alt.Data(values=[{}])).mark_rect(color=mark("paper"), opacity=1)
-    below = alt.value(10 + KEY_ROW_PX * len(rows) - 9)
-    layers = [ground.encode(x=alt.value(left - 12), x2=right, y=alt.value(0), y2=below)]
+    below = alt.Y2Value(10 + KEY_ROW_PX * len(rows) - 9)
+    layers = [ground.encode(x=alt.XValue(left - 12), x2=right, y=alt.YValue(0), y2=below)]
     for place, (glyph, words) in enumerate(rows):
-        y = alt.value(10 + KEY_ROW_PX * place)
+        y = alt.YValue(10 + KEY_ROW_PX * place)
         one = alt.Chart(alt.Data(values=[{"text": words}]))
         layers += _glyph(alt, one, glyph, left, y)
         text = one.mark_text(align="left", baseline="middle", color=mark("muted"))
-        layers.append(text.encode(x=alt.value(left + 14), y=y, text="text:N"))
+        layers.append(text.encode(x=alt.XValue(left + 14), y=y, text="text:N"))
     return layers
 
 
 def _glyph(alt: Any, one: Any, glyph: str, left: float, y: Any) -> list[Any]:
     shape, role, size, filled = GLYPHS[glyph]
     point = one.mark_point(shape=shape, filled=filled, size=size, opacity=1, color=mark(role))
-    made = [point.encode(x=alt.value(left), y=y)]
+    made = [point.encode(x=alt.XValue(left), y=y)]
     if glyph in LINES:
         tone, stroke = LINES[glyph]
         line = one.mark_rule(color=mark(tone), strokeWidth=stroke)
-        made.append(line.encode(x=alt.value(left - 7), x2=alt.value(left + 7), y=y))
+        made.append(line.encode(x=alt.XValue(left - 7), x2=alt.X2Value(left + 7), y=y))
     return made

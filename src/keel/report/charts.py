@@ -153,11 +153,11 @@ def _record(alt: Any, figure: Record, width: int, height: int) -> Any:
     axis = alt.Axis(title="relative to the forecast", format="+.1%", tickCount=5, labelExpr=SIGNED)
     x = {"scale": alt.Scale(domain=[-reach, reach], nice=False), "axis": axis}
     y = alt.Y("run:N", sort=None, axis=None)
-    zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=mark("line"), strokeWidth=1.5).encode(x=alt.datum(0))
+    zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=mark("line"), strokeWidth=1.5).encode(x=alt.XDatum(0))
     bars = data(alt, rows).mark_rule(color=mark("pale"), strokeWidth=9, yOffset=7)
     names = data(alt, rows).mark_text(align="left", dy=-9, color=mark("muted"))
     layers = [zero, bars.encode(x=alt.X("low:Q", **x), x2="high:Q", y=y)]
-    layers.append(names.encode(x=alt.value(0), y=y, text="run:N"))
+    layers.append(names.encode(x=alt.XValue(0), y=y, text="run:N"))
     for hit, shape, role, size in ((True, "diamond", "accent", 80), (False, "cross", "warn", 180)):
         if those := [row for row in rows if row["hit"] is hit]:
             points = data(alt, those).mark_point(
@@ -165,5 +165,5 @@ def _record(alt: Any, figure: Record, width: int, height: int) -> Any:
             )
             layers.append(points.encode(x="error:Q", y=y))
             said = data(alt, those).mark_text(align="right", dy=-9, color=mark(role))
-            layers.append(said.encode(x=alt.value("width"), y=y, text="word:N"))
+            layers.append(said.encode(x=alt.XValue("width"), y=y, text="word:N"))
     return alt.layer(*layers)

@@ -140,7 +140,7 @@ def _residuals(alt: Any, figure: Residuals, width: int, height: int) -> Any:
     errors = [0.0, *(run.error for run in runs)]
     room = 0.08 * (max(errors) - min(errors)) or 0.01
     domain = (min(errors) - room, max(errors) + room)
-    zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=mark("muted"), strokeWidth=1).encode(y=alt.datum(0))
+    zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=mark("muted"), strokeWidth=1).encode(y=alt.YDatum(0))
     panels = []
     for place, (field, title) in enumerate(
         (("params", "params"), ("tokens", "tokens"), ("flop", "training compute (FLOP)"))
@@ -191,7 +191,7 @@ def _backtest(alt: Any, figure: Backtest, width: int, height: int) -> Any:
     domain = log_domain([point.ahead for point in figure.points])
     band = [{"ahead": at.ahead, "low": -at.half_width, "high": at.half_width} for at in figure.growth]
     band = [at for at in band if domain[0] <= at["ahead"] <= domain[1]]
-    zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=mark("muted"), strokeWidth=1).encode(y=alt.datum(0))
+    zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=mark("muted"), strokeWidth=1).encode(y=alt.YDatum(0))
     panels = []
     for place, law in enumerate(figure.laws):
         last = place + columns >= len(figure.laws)
