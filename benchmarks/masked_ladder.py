@@ -36,7 +36,7 @@ TOKENS: Mapping[str, Mapping[int, Sequence[float]]] = {
 }  # fmt: skip
 SHARED = {"tokenizer.vocabulary": 1024, "model.context": 64, "train.batch_tokens": 512}
 WIDER = 3.0  # the priors were learnt on decoders: what do the runs say alone?
-# Chosen after seeing seeds 0 and 1: below it runs of one size differ by 7-20 % between seeds, still leaving the plateau.
+# Chosen after seeing seeds 0 and 1: shorter runs of one size differ by 7-20 % between seeds, as they leave the plateau.
 PAST_TOKENS: Mapping[str, float] = {"mlm": 2.2e6, "clm": 0.0}
 BUDGETS = (0.1, 0.3, 1.0, 3.0, 10.0)  # of the largest run's FLOP
 
