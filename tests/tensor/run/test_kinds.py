@@ -41,6 +41,8 @@ ladder.tokens.16 = [38_400]
 ladder.tokens.24 = [38_400]
 train.batch_tokens = 768
 train.precision = "fp32"
+train.lr_scale = 0.2
+train.lr_embedding = 0.06
 """
 KINDS = {
     "translation": '[data]\nparallel = { en = "a.en", de = "a.de" }\n',

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.tensor
 class Text:
     """A stream of documents, cut into parts at odd places."""
 
+    separator = 0
+
     def __init__(self, documents: list[list[int]], cuts: tuple[int, ...] = ()) -> None:
         self.stream = np.concatenate([[*document, 0] for document in documents]).astype(np.uint16)
         self.parts, self.folder, self.num_tokens = np.split(self.stream, cuts), Path("text"), len(self.stream)
