@@ -37,9 +37,11 @@ def tiers() -> list[Tier]:
     ]
     torch = [str(package / room) for room in TORCH_ROOMS]
     torch += [f"--ignore={package / name}" for name in PURE_IN_THEM]
+    # Sweeps of many fits need no torch; the second tier has the time for them.
+    sweeps = str(ROOT / "tests" / "sweeps")
     return [
         Tier("pure", 90, (str(ROOT / "tests" / "pure"), "--doctest-modules", *pure)),
-        Tier("tensor", 180, (str(ROOT / "tests" / "tensor"), "--doctest-modules", *torch)),
+        Tier("tensor", 180, (str(ROOT / "tests" / "tensor"), sweeps, "--doctest-modules", *torch)),
         Tier("proof", 240, (str(ROOT / "tests" / "proof"),)),
     ]
 

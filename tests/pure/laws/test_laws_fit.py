@@ -63,45 +63,6 @@ def test_known_constants_are_recovered(make_ladder):
         assert high - low < 0.2 * known
 
 
-def test_the_interval_covers_at_its_level(make_ladder, truth):
-    """60 noisy ladders from one known law: hits within binomial bounds of the stated rate, and widths of use."""
-    hits, widths = 0, []
-    for seed in range(60):
-        found = forecast(make_ladder(noise=0.004, seed=seed), TARGET, 0.9, unit=NATS)
-        hits += found.low <= truth(**TARGET) * np.exp(0.004 * np.random.default_rng(900 + seed).normal()) <= found.high
-        widths.append((found.high - found.low) / found.value / 2)
-    assert hits >= 48, hits  # P(fewer than 48 of 60 | .9) < 1 %
-    assert np.median(widths) < 0.04
-
-
-def posterior_shares(make_ladder, truth, num=60):
-    """Where the truth lies in the parameter draws of its own law, over noisy ladders: uniform if they are honest."""
-    point, shares = np.array([[2e9, 4e10, 4.8e20, 1.0]]), []
-    for seed in range(num):
-        ensemble = build(make_ladder(noise=0.001, seed=seed), NATS, known=ALIKE, laws=[LAWS["chinchilla"]])
-        cloud = ensemble.log_values(point, draws_too=True)[0][:, 0]
-        shares.append(float((cloud < np.log(truth(**TARGET))).mean()))
-    return np.array(shares)
-
-
-def test_the_parameter_part_alone_is_calibrated_on_its_own_law(make_ladder, truth):
-    shares = posterior_shares(make_ladder, truth)
-    inside = {level: int((np.abs(shares - 0.5) < level / 2).sum()) for level in (0.5, 0.9)}
-    assert 46 <= inside[0.9] <= 60, inside  # binomial(60, .9): 54 +- 2.3
-    assert 20 <= inside[0.5] <= 41, inside  # binomial(60, .5): 30 +- 3.9
-
-
-def test_draws_half_as_wide_would_fail_that_check(make_ladder, truth, monkeypatch):
-    """Mutant: a posterior cloud shrunk to half its width."""
-    honest = fit.draws
-
-    def narrow(law, found, *rest, **how):
-        return found.theta[0] + 0.5 * (honest(law, found, *rest, **how) - found.theta[0])
-
-    monkeypatch.setattr("keel.laws.ensemble.draws", narrow)
-    assert (np.abs(posterior_shares(make_ladder, truth) - 0.5) < 0.45).sum() < 46
-
-
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.99])
 def test_a_higher_level_is_wider(rows, level):
     wide, narrow = (forecast(rows, TARGET, q, unit=NATS) for q in (level, level - 0.1))
