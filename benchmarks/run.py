@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import data_speed
+import loss_speed
 import train_speed
 from table import Row, machine, markdown
 
@@ -43,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="fewer rounds and less text")
     quick = parser.parse_args().quick
-    rows = [*startup(), *data_speed.measure(quick), *train_speed.measure(quick)]
+    rows = [*startup(), *data_speed.measure(quick), *train_speed.measure(quick), *loss_speed.measure(quick)]
     print(markdown(rows), machine(), sep="\n\n")
 
 

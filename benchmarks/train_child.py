@@ -105,7 +105,7 @@ def words(number: int) -> str:
     from tokenizers import Tokenizer, models
 
     known = {"<|end|>": 0} | {f"w{place}": place for place in range(1, number)}
-    tokenizer = Tokenizer(models.WordLevel(known, unk_token="<|end|>"))
+    tokenizer = Tokenizer(models.WordLevel(known, unk_token="<none>"))
     tokenizer.add_special_tokens(["<|end|>"])
     text: str = tokenizer.to_str()
     return text
