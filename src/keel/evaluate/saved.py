@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from keel.corpus.shards import Shards, open_shards
+from keel.errors import StudyError
 from keel.evaluate.bits_per_byte import Judgement, judge
 from keel.files import read_json
 
@@ -44,9 +45,25 @@ def _heldout_texts(shards: Shards, tokenizer: Any) -> list[str]:
 
 
 def main() -> None:
-    """Print both figures and their difference."""
-    study, run = Path(sys.argv[1]), sys.argv[2]
+    """Print both figures and their difference; exit 2 where that cannot be."""
+    try:
+        print(compared(Path(sys.argv[1]), sys.argv[2]))
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def compared(study: Path, run: str) -> str:
+    """The run's own figure, that of its saved model, and their difference.
+
+    Raises:
+        StudyError: no such run, or one that another judge judged than that of a text's next tokens.
+    """
     result = read_json(study / "runs" / run / "result.json", "keel.result/1")
+    if result["judge"] != "bits_per_byte":
+        raise StudyError("this check is of models that predict the next token of a text", where=run,
+                         why=f"the run's judge is {result['judge']}",
+                         fix="load runs/.../model yourself, or give its use case an eval file")  # fmt: skip
     spec = read_json(study / "runs" / run / "spec.json", "keel.spec/1")
     folder = next(
         index.parent
@@ -54,8 +71,10 @@ def main() -> None:
         if read_json(index, "keel.shards/1")["identity"]["vocabulary"] == spec["data"]["vocabulary"]
     )
     found = judge_saved(study / "runs" / run / "model", open_shards(folder)).bits_per_byte
-    print(f"result.json {result['bits_per_byte']:.6f}  from_pretrained {found:.6f}  "
-          f"difference {found - result['bits_per_byte']:+.1e} bits per byte")  # fmt: skip
+    return (
+        f"result.json {result['bits_per_byte']:.6f}  from_pretrained {found:.6f}  "
+        f"difference {found - result['bits_per_byte']:+.1e} bits per byte"
+    )
 
 
 if __name__ == "__main__":
