@@ -118,7 +118,7 @@ def _show_pairs(corpus: Mapping[str, Any]) -> list[str]:
         told = ", ".join(f"{item['code']} {100 * item['share']:.0f} %" for item in side["languages"][:3])
         lines.append(
             f"side       {side['name']}: {show_bytes(side['bytes'])}, {show_count(side['words'])} words, "
-            f"half of them {side['length_bytes']['p25']}-{side['length_bytes']['p75']} bytes; reads as {told}"
+            f"middle half {side['length_bytes']['p25']}-{side['length_bytes']['p75']} bytes; reads as {told}"
         )
     ratio = pairs["length_ratio"]
     lines.append(
