@@ -92,7 +92,7 @@ def _beside(case: Case, model: Judged) -> dict[str, Any]:
     beside = model.result["beside"][case.metric]
     return {
         "baseline": {"name": model.result["baseline"], **beside}, "headroom": beside["value"] <= HEADROOM,
-        "train": model.result["train"], "test": model.result["test"],
+        "train": model.result["train"], "test": model.result["test"], "grouped": bool(model.result["groups"]),
     }  # fmt: skip
 
 
@@ -156,12 +156,12 @@ def _answer(found: Mapping[str, Any], rows: Mapping[str, Any], best: Mapping[str
     chosen = rows.get(found["chosen"])
     open_ = [row for row in rows.values() if row["compared"] and row["compared"]["answer"] == "unknown"]
     if chosen is None:
-        return f"not known whether a smaller model will do ({sure}); {_more(open_[0])}"
+        return f"not known whether a smaller model will do ({sure}); {_more(open_[0], found['grouped'])}"
     if chosen["compared"] is None:
         return f"{_named(chosen)} is needed: every smaller one is worse by more than {found['margin']:g} ({sure})"
     big = rows[chosen["compared"]["with"]]
     smaller = [row for row in open_ if row["params"] < chosen["params"]]
-    more = f"; {_more(smaller[0])}" if smaller else ""
+    more = f"; {_more(smaller[0], found['grouped'])}" if smaller else ""
     return f"{_named(chosen)} is at most {found['margin']:g} worse than {_named(big)} ({sure}){more}"
 
 
@@ -169,9 +169,10 @@ def _named(row: Mapping[str, Any]) -> str:
     return f"{row['run']} ({show_count(row['params'])} params, {row['score']['value']:.3f})"
 
 
-def _more(row: Mapping[str, Any]) -> str:
+def _more(row: Mapping[str, Any], grouped: bool) -> str:
     more = row["compared"]["more"]
-    items = f"about {more:,} more rows to be judged by" if more else "no known number of rows"
+    of = " of new groups" if grouped else ""
+    items = f"about {more:,} more rows{of} to be judged by" if more else "no known number of rows"
     return f"{items} would tell of {_named(row)}"
 
 

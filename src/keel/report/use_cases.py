@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.report.artefacts import Artefacts
-from keel.report.markup import code, esc, facts, paragraph, section, table, tag, unbroken
+from keel.report.markup import code, esc, facts, folded, paragraph, section, table, tag, unbroken
 from keel.report.runs import Tree
 from keel.report.task_figures import TaskScores, uses_of
 from keel.report.words import clean, interval, number, percent
@@ -29,7 +29,9 @@ def tasks(found: Artefacts) -> str:
 
 
 def _use(use: Tree) -> str:
-    rows = [_row(row) for row in use.get("models") or () if isinstance(row, Mapping)]
+    models = [row for row in use.get("models") or () if isinstance(row, Mapping)]
+    scored = [row for row in models if row.get("score")]
+    standing, short = ([row for row in scored if bool(row.get("stands")) is stands] for stands in (True, False))
     beside = use.get("baseline")
     learnt = number(use, "train")
     test = number(use, "test")
@@ -42,7 +44,8 @@ def _use(use: Tree) -> str:
         ("still as good", esc(f"worse by {number(use, 'margin')}: {use.get('margin_source')}")),
         ("rule", esc(_rule(use))),
     ]
-    body = table(HEADER, rows, frozenset({1, 2, 3})) if rows else ""
+    body = _table(use, standing) + "".join(paragraph(words, "muted") for words in _not_judged(models))
+    body += folded("Models trained for less, which are not compared", _table(use, short)) if short else ""
     return f"<h3>{esc(use.get('name'))}</h3>" + paragraph(unbroken(f"{use.get('said', '')}.")) + facts(pairs) + body
 
 
@@ -56,16 +59,26 @@ def _rule(use: Tree) -> str:
     )
 
 
+def _table(use: Tree, rows: list[Mapping[str, Any]]) -> str:
+    """Scores of models; the last column only where the study sets a bar."""
+    columns = len(HEADER) - (use.get("accept") is None)
+    return table(HEADER[:columns], [_row(row)[:columns] for row in rows], frozenset({1, 2, 3})) if rows else ""
+
+
+def _not_judged(models: list[Mapping[str, Any]]) -> list[str]:
+    """Each reason once, with the models that it holds for."""
+    whys: dict[str, list[str]] = {}
+    for row in models:
+        if row.get("why_not"):
+            whys.setdefault(str(row["why_not"]), []).append(code(row.get("run")))
+    return [f"Not judged: {esc(why)} ({', '.join(runs)})." for why, runs in whys.items()]
+
+
 def _row(row: Mapping[str, Any]) -> list[str]:
-    name = code(row.get("run"))
-    if row.get("why_not"):
-        name += f'<span class="note muted">{esc(row["why_not"])}</span>'
-    elif not row.get("stands"):
-        name += '<span class="note muted">trained for less: not compared</span>'
     counts = [show_count(value) if value else "" for value in (number(row, "params"), number(row, "tokens"))]
     compared = row.get("compared")
     return [
-        name, *counts, f'<span class="nb">{unbroken(_score(row.get("score")))}</span>',
+        code(row.get("run")), *counts, f'<span class="nb">{unbroken(_score(row.get("score")))}</span>',
         _compared(compared) if isinstance(compared, Mapping) else "", _word(row.get("accept")),
     ]  # fmt: skip
 
