@@ -14,7 +14,7 @@ from keel.study import Study
 
 def look(folder: Path, study: Study) -> Answer:
     """Measure the corpus and the machine, and the released base where [start] names one."""
-    from keel.choose import base
+    from keel.choose import base, measure
     from keel.corpus import look as seen
     from keel.corpus.readers import Source
     from keel.files import read_json, write_json, write_text
@@ -27,7 +27,7 @@ def look(folder: Path, study: Study) -> Answer:
     if not isinstance(source, Source):
         raise StudyError("a base goes on with plain text alone", why=f"[data] is {study.data.kind}", where="[start]",
                          fix='write from = "auto", or name plain text under [data]')  # fmt: skip
-    found, tokenizer_json = base.measure(folder, study, source, corpus)
+    found, tokenizer_json = measure.measure(folder, study, source, corpus)
     write_text(folder / base.TOKENIZER, tokenizer_json)
     write_json(folder / base.BASE, base.SCHEMA, found)
     answer.result["base"], answer.text = found, f"{answer.text}\n{base.show(found)}"

@@ -1,62 +1,20 @@
-"""What a released base is, and what this corpus is in its tokens: evidence/base.json, measured, no torch."""
+"""The released base that a study names: where it lies, and whether its evidence is of it. Light: a plan reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from tokenizers import Tokenizer
-
-from keel.corpus import vocabulary
-from keel.corpus.readers import Document, Source
-from keel.corpus.split import is_heldout, key_hash, place, split_key
-from keel.corpus.survey import units_of
-from keel.corpus.tokenizer import load, ratio
 from keel.errors import StudyError
-from keel.files import sha256_bytes, utc_now
-from keel.model.shapes import SHAPES, folder
-from keel.progress import Progress
 from keel.study import Study
 
 BASE, TOKENIZER = "evidence/base.json", "evidence/base-tokenizer.json"
 SCHEMA = "keel.base/1"
-SAMPLE_BYTES = 4_000_000
-SALT = "base\0"  # which documents are sampled has nothing to do with which are held out
 
 
 def named(study: Study) -> bool:
     """Whether the study names weights to start from."""
     return study.start.start_from not in ("auto", "scratch")
-
-
-def measure(study_folder: Path, study: Study, source: Source, corpus: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """What stands in base.json, and the base's tokenizer, without its limits of length.
-
-    bytes_per_token = sum bytes / sum tokens over sampled training documents, 95 % by resampling them;
-    `kept` is the share of those documents that its tokens give back as they were.
-
-    Raises:
-        StudyError: no such folder, an unknown architecture, weights that are no safetensors, no tokenizer.
-    """
-    found = folder.read(_folder(study_folder, study))
-    tokenizer_json = _tokenizer(found)
-    size = found.size(found.context())
-    sizes, counts, kept = _counted(load(tokenizer_json), source, corpus)
-    per_token, low, high = ratio(sizes, counts)
-    train_bytes = float(corpus["split"]["train_bytes"])
-    known = vocabulary.vocabulary_of(tokenizer_json)
-    value = {
-        "made_utc": utc_now(), "name": found.path.name, "folder": str(found.path.resolve()), "sha256": found.sha256(),
-        "family": found.family, "size": size.json(),
-        "params": SHAPES[found.family].params(SHAPES[found.family].shape(size), "body").total,
-        "tokenizer": {"file": TOKENIZER, "sha256": sha256_bytes(tokenizer_json.encode()), "vocabulary": known.size,
-                      "roles": sorted(known.special)},
-        "bytes_per_token": per_token, "low": low, "high": high, "train_tokens": train_bytes / per_token,
-        "sampled_documents": len(sizes), "sampled_bytes": float(sizes.sum()), "kept": kept,
-    }  # fmt: skip
-    return value, tokenizer_json
 
 
 def check(study_folder: Path, study: Study, base: dict[str, Any] | None) -> None:
@@ -65,7 +23,7 @@ def check(study_folder: Path, study: Study, base: dict[str, Any] | None) -> None
     Raises:
         StudyError: it is of another folder.
     """
-    if base is not None and base["folder"] != str(_folder(study_folder, study).resolve()):
+    if base is not None and base["folder"] != str(folder_of(study_folder, study).resolve()):
         raise StudyError("evidence/base.json is of another base", why=f"it was measured in {base['folder']}",
                          fix="run `keel look` again", where=BASE)  # fmt: skip
 
@@ -79,7 +37,12 @@ def show(base: dict[str, Any]) -> str:
     )
 
 
-def _folder(study_folder: Path, study: Study) -> Path:
+def folder_of(study_folder: Path, study: Study) -> Path:
+    """The folder of the base.
+
+    Raises:
+        StudyError: it is not there.
+    """
     path = study_folder / Path(study.start.start_from).expanduser()
     if not path.is_dir():
         raise StudyError(
@@ -88,48 +51,3 @@ def _folder(study_folder: Path, study: Study) -> Path:
             fix="download the release and name its folder, or write from = \"auto\"",
         )  # fmt: skip
     return path
-
-
-def _tokenizer(found: folder.Folder) -> str:
-    """tokenizer.json without truncation and padding: a release may cut every text to 128 tokens, unasked."""
-    path = found.path / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises its own bare Exception
-        why = "it is missing" if not path.exists() else str(error)
-        raise StudyError("the base has no tokenizer that can be read", why=why, where=str(path),
-                         fix="download the folder whole, tokenizer.json included") from error  # fmt: skip
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    text: str = tokenizer.to_str()
-    return text
-
-
-def _counted(tokenizer: Tokenizer, source: Source, corpus: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, float]:
-    """Bytes and tokens of sampled training documents, and the share that comes back unchanged."""
-    sizes, counts, kept, progress = list[int](), list[int](), 0, Progress("base tokens", SAMPLE_BYTES)
-    for document in _sample(source, corpus):
-        ids = tokenizer.encode(document.text, add_special_tokens=False).ids
-        sizes.append(len(document.text.encode()))
-        counts.append(max(1, len(ids)))
-        kept += tokenizer.decode(ids, skip_special_tokens=False) == document.text
-        progress.update(min(SAMPLE_BYTES, sum(sizes)))
-    progress.close(f"{len(sizes):,} documents")
-    if not sizes:
-        raise StudyError("no training text was sampled", why="the corpus is too small", fix="bring more text",
-                         where="[data]")  # fmt: skip
-    return np.array(sizes, np.float64), np.array(counts, np.float64), kept / len(sizes)
-
-
-def _sample(source: Source, corpus: dict[str, Any]) -> Iterator[Document]:
-    """Training documents by the hash of their key: about 4 MB, wherever they stand; the first where all fall out."""
-    share, first, found = min(1.0, SAMPLE_BYTES / max(1.0, float(corpus["split"]["train_bytes"]))), None, False
-    for document in units_of(source, corpus["split"]["by"]):
-        if is_heldout(corpus["split"], document):
-            continue
-        first = first or document
-        if place(key_hash(SALT + split_key(document))) < share:
-            found = True
-            yield document
-    if first is not None and not found:
-        yield first

@@ -12,7 +12,7 @@ from helpers import study, study_error
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from keel.choose import base
+from keel.choose import base, measure
 from keel.corpus.look import source_of
 from keel.corpus.split import SALT
 
@@ -51,7 +51,7 @@ def release(tmp_path: Path) -> Path:
 
 def measured(release: Path, corpus: dict[str, Any]) -> tuple[dict[str, Any], str]:
     given = study(start={"from": "release"})
-    return base.measure(release.parent, given, source_of(release.parent, given), corpus)
+    return measure.measure(release.parent, given, source_of(release.parent, given), corpus)
 
 
 @pytest.fixture
