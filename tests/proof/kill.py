@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from keel.corpus import markov
 
@@ -30,6 +31,13 @@ warmup_tokens = 5120
 precision = "fp32"
 """
 ENV = os.environ | {"KEEL_SAVE_EVERY_S": "0.2"}
+
+
+class Finished(NamedTuple):
+    """A study carried out without any trouble, and the seconds that took."""
+
+    folder: Path
+    span_s: float
 
 
 def make(folder: Path, scale: int = 1) -> None:

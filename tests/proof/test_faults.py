@@ -47,7 +47,9 @@ def test_a_second_run_is_told_who_holds_the_study(study: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "code", "word"), [(signal.SIGTERM, 75, "preempted"), (signal.SIGINT, 130, "stopped")]
 )
-def test_a_polite_stop_saves_and_goes_on_to_the_same_bytes(study: Path, number: int, code: int, word: str) -> None:
+def test_a_polite_stop_saves_and_goes_on_to_the_same_bytes(
+    study: Path, finished: kill.Finished, number: int, code: int, word: str
+) -> None:
     process = kill.start(study)
     wait_for_training(study, process)
     process.send_signal(number)
@@ -57,14 +59,15 @@ def test_a_polite_stop_saves_and_goes_on_to_the_same_bytes(study: Path, number: 
     assert "the same command again" in said
     assert "Traceback" not in said
     kill.finish(study)
+    assert kill.results(study) == kill.results(finished.folder)
     assert keel("status", folder=study).returncode == 0
 
 
-def test_an_edited_shard_is_named_and_made_again_when_removed(study: Path) -> None:
-    kill.finish(study)
+def test_an_edited_shard_is_named_and_made_again_when_removed(done: Path) -> None:
+    study = done
     before = kill.results(study)
     shard = next((study / "runs").glob(".shards-*/train-*.bin"))
-    for path in (study / "runs").glob("w*"):
+    for path in (study / "runs").glob("w16*"):
         shutil.rmtree(path)
     data = bytearray(shard.read_bytes())
     data[100] ^= 1
@@ -77,8 +80,8 @@ def test_an_edited_shard_is_named_and_made_again_when_removed(study: Path) -> No
     assert kill.results(study) == before
 
 
-def test_a_changed_study_shows_its_difference_and_old_runs_stay(study: Path) -> None:
-    kill.finish(study)
+def test_a_changed_study_shows_its_difference_and_old_runs_stay(done: Path) -> None:
+    study = done
     before = kill.results(study)
     text = (study / "study.toml").read_text()
     (study / "study.toml").write_text(text.replace("16 = [20480, 40960]", "16 = [20480, 35840]"))
@@ -106,26 +109,26 @@ def test_rungs_that_diverge_are_named_and_refused(study: Path) -> None:
     assert not list((study / "runs").glob("*/forecast.json"))
 
 
-def test_one_diverged_size_does_not_poison_the_fit(study: Path) -> None:
+def test_one_diverged_size_does_not_poison_the_fit(done: Path) -> None:
+    study = done
     made = json.loads((study / "plan.json").read_text())
     trunk = next(item["id"] for item in made["experiments"] if item["kind"] == "trunk")
-    kill.finish(study)
     path = study / "runs" / trunk / "result.json"
     bad = json.loads(path.read_text()) | {"ok": False, "gate": {"name": "diverged", "why": "loss nan at step 3"}}
     path.write_text(json.dumps(bad))
     branches = [item["id"] for item in made["experiments"] if item["trunk"] == trunk]
     for name in branches:
         shutil.rmtree(study / "runs" / name)
-    done = keel("run", "--json", folder=study)
-    assert done.returncode == 0, done.stdout + done.stderr
-    problems = json.loads(done.stdout)["problems"]
+    went = keel("run", "--json", folder=study)
+    assert went.returncode == 0, went.stdout + went.stderr
+    problems = json.loads(went.stdout)["problems"]
     assert any(trunk in problem["what"] and "diverged" in problem["what"] for problem in problems)
     assert all(any(name in problem["what"] for problem in problems) for name in branches)
     fitted = json.loads((study / "fit.json").read_text())
     assert not {row["id"] for row in fitted["rows"]} & set(branches)
 
 
-def test_a_full_disk_is_said_and_nothing_is_lost(study: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_said_and_nothing_is_lost(study: Path, finished: kill.Finished, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k", "none", str(small)], capture_output=True)
@@ -138,13 +141,15 @@ def test_a_full_disk_is_said_and_nothing_is_lost(study: Path, tmp_path: Path) ->
         assert any("disk is full" in problem["why"] for problem in json.loads(done.stdout)["problems"])
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         kill.finish(place)
-        kill.finish(study)
-        assert kill.results(place) == kill.results(study)
+        assert kill.results(place) == kill.results(finished.folder)
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
 
-def test_a_background_job_can_be_asked_for_later(study: Path) -> None:
+def test_a_background_job_can_be_asked_for_later(done: Path) -> None:
+    study = done
+    for path in (study / "runs").glob("w16*"):
+        shutil.rmtree(path)
     submitted = subprocess.run(
         [sys.executable, "-m", "keel", "run", "--on", "local", "--study", str(study)], capture_output=True, text=True
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import kill
@@ -11,13 +10,9 @@ import pytest
 pytestmark = pytest.mark.proof
 
 
-def test_a_killed_study_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    kill.make(whole)
-    shutil.copytree(whole, broken)
-    span_s = kill.finish(whole)
-    kill.kill_some(broken, kills=4, span_s=span_s, seed=0)
-    kill.finish(broken)
-    expected = kill.results(whole)
+def test_a_killed_study_ends_in_the_same_bytes(study: Path, finished: kill.Finished) -> None:
+    kill.kill_some(study, kills=4, span_s=finished.span_s, seed=0)
+    kill.finish(study)
+    expected = kill.results(finished.folder)
     assert len([name for name in expected if name.endswith("weights")]) == 7
-    assert kill.results(broken) == expected
+    assert kill.results(study) == expected
