@@ -14,7 +14,7 @@ from keel.corpus.measure import Files
 from keel.corpus.readers import Document, Source
 from keel.corpus.split import is_heldout
 from keel.corpus.survey import units_of
-from keel.corpus.tokenizer import SEPARATOR_ID, load, truncate
+from keel.corpus.tokenizer import SEPARATOR_ID, load, pad_first, truncate
 from keel.corpus.vocabulary import vocabulary_of
 from keel.errors import StudyError
 from keel.files import digest, read_json, replacing, sha256_file, write_bytes, write_json, write_text
@@ -118,7 +118,8 @@ class Order(NamedTuple):
             raise StudyError("the tokenizer was edited", why=f"its sha256 is not {wanted[:16]}..., as planned",
                              fix="run `keel look` and `keel plan` again", where=str(path))  # fmt: skip
         text = path.read_text(encoding="utf-8")
-        return truncate(text, self.vocabulary) if self.own else text
+        text = truncate(text, self.vocabulary) if self.own else text
+        return pad_first(text) if self.identity.get("pad_first") else text
 
 
 def ordered(study_folder: Path, data: Mapping[str, Any]) -> Order:
@@ -129,6 +130,7 @@ def ordered(study_folder: Path, data: Mapping[str, Any]) -> Order:
         "data_sha256": corpus["data_sha256"], "split": digest(corpus["split"]), "vocabulary": vocabulary,
         "tokenizer_sha256": data["tokenizer_sha256"], "heldout_max_bytes": most,
     }  # fmt: skip
+    identity |= {"pad_first": True} if data.get("pad_first") else {}
     folder = study_folder / "runs" / f".shards-{vocabulary}-{digest(identity)[:8]}"
     own = data["tokenizer_sha256"] == corpus["tokenizer"]["sha256"]
     tokenizer = study_folder / (corpus["tokenizer"]["file"] if own else BASE_TOKENIZER)

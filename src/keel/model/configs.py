@@ -21,7 +21,6 @@ class Build(NamedTuple):
     fields: Callable[[Shape], Fields]
     fixed: Mapping[str, Any] = {}
     needs: tuple[str, ...] = ()
-    positions_from_pad: bool = False
 
 
 def _encoder(shape: Shape) -> Fields:
@@ -132,8 +131,8 @@ PAIR = ("pad", "eos", "decoder_start")
 
 BUILDS: Mapping[str, Build] = {
     "bert": Build("BertConfig", _bert),
-    "roberta": Build("RobertaConfig", _roberta, {"layer_norm_eps": 1e-5}, ("pad",), positions_from_pad=True),
-    "xlm-roberta": Build("XLMRobertaConfig", _roberta, {"layer_norm_eps": 1e-5}, ("pad",), positions_from_pad=True),
+    "roberta": Build("RobertaConfig", _roberta, {"layer_norm_eps": 1e-5}, ("pad",)),
+    "xlm-roberta": Build("XLMRobertaConfig", _roberta, {"layer_norm_eps": 1e-5}, ("pad",)),
     "xlm": Build("XLMConfig", _xlm, {}, ("pad",)),
     "albert": Build("AlbertConfig", _factorised, {"classifier_dropout_prob": 0.0}),
     "electra": Build("ElectraConfig", _factorised, {"summary_last_dropout": 0.0}),

@@ -154,7 +154,7 @@ def _problems(family: str, shape: Shape, head: str, ids: Mapping[str, int | None
 
 def _position_problems(family: str, shape: Shape, pad: int | None) -> Iterator[Problem]:
     """Where positions begin behind the pad token's id, that id has to be small."""
-    if BUILDS[family].positions_from_pad and pad is not None and pad > 1:
+    if FEATURES[family].positions_from_pad and pad is not None and pad > 1:
         yield Problem(f"pad is {pad}", f"a {family} numbers positions from pad + 1 and has {shape.context} + 2 rows",
                       "give padding the id 0 or 1, or choose 'bert', the same layers with positions from 0",
                       "pad")  # fmt: skip

@@ -19,7 +19,7 @@ from keel.plan.frame import Inputs
 from keel.plan.ladder import Frame
 from keel.plan.losses import options_under, with_languages
 from keel.plan.recipe import Choices
-from keel.plan.runs import SCRATCH, Rates, data_of, experiment_of, length_of, rates_of, spec_of
+from keel.plan.runs import SCRATCH, Rates, data_of, experiment_of, length_of, own_data, rates_of, spec_of
 
 MIN_STEPS = 20
 OPTIONS = "arms.options."
@@ -114,7 +114,8 @@ def _loss_arm(given: _Given, name: str) -> Experiment | Problem:
     if problems := SHAPES[family].problems(size):
         return Problem(f"no arm for the loss {name}", f"{problems[0].what}: {problems[0].why}", problems[0].fix, "arms")
     return _at_equal_flop(
-        given, (name, options, family), size, base.spec.data, why=f"the loss {name} in place of {base.spec.objective}",
+        given, (name, options, family), size, own_data(given.inputs.corpus, given.recipe, family, frame.tokens),
+        why=f"the loss {name} in place of {base.spec.objective}",
         free=("objective", "options") if said else ("objective",),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from keel.plan.frame import Inputs, frame_of, tokens_of
 from keel.plan.ladder import Frame, Rung
 from keel.plan.losses import proposals
 from keel.plan.recipe import Choices, outside
-from keel.plan.runs import SCRATCH, Length, data_of, experiment_of, length_of, rates_of, spec_of
+from keel.plan.runs import SCRATCH, Length, experiment_of, length_of, own_data, rates_of, spec_of
 from keel.plan.spec import Spec
 from keel.units import show_count, show_duration
 
@@ -127,7 +127,7 @@ def _experiments(
     """One trunk and its decay branches."""
     lengths = [length_of(recipe_, tokens) for tokens in rung.tokens]
     trunk_steps = max(length.decay_start for length in lengths)
-    data = data_of(inputs.corpus, recipe_, inputs.corpus["tokenizer"]["sha256"], frame.tokens)
+    data = own_data(inputs.corpus, recipe_, frame.family, frame.tokens)
 
     def spec(length: Length, start: Mapping[str, Any] = SCRATCH) -> Spec:
         return spec_of((frame.loss, frame.options, frame.family), rung.size, recipe_, data, length=length, start=start,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from keel.files import digest
-from keel.model.shapes import SHAPES, Size
+from keel.model.shapes import FEATURES, SHAPES, Size
 from keel.objective import cost
 from keel.objective.own import code_sha256
 from keel.plan.experiment import Cost, Experiment, Kind
@@ -58,6 +58,12 @@ def spec_of(
         weight_decay=recipe["weight_decay"], clip_norm=1.0, seed=recipe["seed"] + seed_shift,
         precision=recipe["precision"], code_sha256=code_sha256(name, options),
     )  # fmt: skip
+
+
+def own_data(corpus: Mapping[str, Any], recipe: Mapping[str, Any], family: str, vocabulary: int) -> dict[str, Any]:
+    """What a run of this family reads in tokens of the corpus's own tokenizer."""
+    found = data_of(corpus, recipe, corpus["tokenizer"]["sha256"], vocabulary)
+    return found | ({"pad_first": True} if FEATURES[family].positions_from_pad else {})
 
 
 def data_of(

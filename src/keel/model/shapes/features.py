@@ -28,8 +28,9 @@ class Features:
     """The named differences between text families; `own_heads` are ours and not the library's.
 
     norm_vectors: 2 = weight and bias, 1 = weight alone. position_offset: rows of the position table beyond the context
-    (None: no table). embedding_cap: None = the token table is as wide as the model, 0 = as wide unless asked, else the
-    widest it is unless asked. transform: 0 = none, 1 = a dense layer and a norm, 2 = with a bias. head_buckets: a bias
+    (None: no table). positions_from_pad: positions are numbered from the pad token's id, which must then be small.
+    embedding_cap: None = the token table is as wide as the model, 0 = as wide unless asked, else the widest it is unless
+    asked. transform: 0 = none, 1 = a dense layer and a norm, 2 = with a bias. head_buckets: a bias
     for every head and bucket (T5). distance_buckets: the most buckets a side, with a table of rows of width d that
     every layer projects (DeBERTa). block, random_blocks: sparse attention of the first stack. saved: values that a
     layer keeps a token for its backward pass, in widths, feed-forward widths, and rows of scores; cross: what attention
@@ -52,6 +53,7 @@ class Features:
     final_norm: bool = False
     embedding_norm: bool = False
     position_offset: int | None = None
+    positions_from_pad: bool = False
     rotary: bool = False
     sinusoidal: bool = False
     head_buckets: int = 0
@@ -81,12 +83,12 @@ FEATURES: Mapping[str, Features] = {
         output_bias=True, saved=(8, 2, 1),
     ),
     "roberta": Features(
-        kind="encoder", heads=POOLED, position_offset=2, token_types=1, embedding_norm=True, transform=2,
-        output_bias=True, saved=(8, 2, 1),
+        kind="encoder", heads=POOLED, position_offset=2, positions_from_pad=True, token_types=1, embedding_norm=True,
+        transform=2, output_bias=True, saved=(8, 2, 1),
     ),
     "xlm-roberta": Features(
-        kind="encoder", heads=POOLED, position_offset=2, token_types=1, embedding_norm=True, transform=2,
-        output_bias=True, saved=(8, 2, 1),
+        kind="encoder", heads=POOLED, position_offset=2, positions_from_pad=True, token_types=1, embedding_norm=True,
+        transform=2, output_bias=True, saved=(8, 2, 1),
     ),
     "xlm": Features(
         kind="encoder", heads=PLAIN, position_offset=0, token_types=0, least_token_types=2, embedding_norm=True,
