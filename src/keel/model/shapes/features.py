@@ -29,8 +29,8 @@ class Features:
 
     norm_vectors: 2 = weight and bias, 1 = weight alone. position_offset: rows of the position table beyond the context
     (None: no table). positions_from_pad: positions are numbered from the pad token's id, which must then be small.
-    embedding_cap: None = the token table is as wide as the model, 0 = as wide unless asked, else the widest it is unless
-    asked. transform: 0 = none, 1 = a dense layer and a norm, 2 = with a bias. head_buckets: a bias
+    embedding_cap: None = the token table is as wide as the model, 0 = as wide unless asked, else the widest it is
+    unless asked. transform: 0 = none, 1 = a dense layer and a norm, 2 = with a bias. head_buckets: a bias
     for every head and bucket (T5). distance_buckets: the most buckets a side, with a table of rows of width d that
     every layer projects (DeBERTa). block, random_blocks: sparse attention of the first stack. saved: values that a
     layer keeps a token for its backward pass, in widths, feed-forward widths, and rows of scores; cross: what attention
