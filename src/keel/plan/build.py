@@ -156,12 +156,16 @@ def _target(choices: Choices, frame: Frame, rungs: list[Rung], unique: float) ->
     top_flop = frame.flop_per_token(top.size) * top.tokens[-1]
     flop = float(choices.pick("target.compute", 10 * top_flop, unit="flop", formula="10 x the top rung",
                               source="one decade beyond what was run", outside="10x above"))  # fmt: skip
+    row = frame.defaults
+    if row.wants_source:
+        choices.pick("target.tokens_per_param", "unknown", formula="this ladder's own law: keel run, then keel fit",
+                     source=row.wants_source, valid=row.wants_valid)  # fmt: skip
     grow = (flop / top_flop) ** 0.5
     params, tokens = shapes.params(shape).total * grow, top.tokens[-1] * grow
     epochs = tokens / unique
     warning = f"needs {epochs:.1f} epochs of this corpus" if epochs > MAX_EPOCHS_TOLD else ""
     return {"name": "next", "params": params, "tokens": tokens, "flop": flop, "warning": warning,
-            "why": "N and D grown alike (Hoffmann et al. 2022, arXiv:2203.15556, table 2: N ~ C^.5)"}  # fmt: skip
+            "why": row.target_why}  # fmt: skip
 
 
 def _totals(experiments: list[Experiment], machine: Mapping[str, Any]) -> dict[str, Any]:

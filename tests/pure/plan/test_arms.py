@@ -10,6 +10,7 @@ from helpers import study, study_error
 from keel.model.shapes import SHAPES, Size
 from keel.objective import cost
 from keel.plan.build import Inputs, build
+from keel.plan.defaults import MASKED
 from keel.plan.show import show_arms
 from keel.plan.spec import from_json
 
@@ -68,6 +69,14 @@ def test_a_loss_arm_changes_the_loss_and_all_else_that_differs_follows(make: Any
     shown = "\n".join(show_arms(made["arms"], made["experiments"]))
     assert "family llama -> " in shown
     assert "the baseline" in shown
+
+
+def test_a_masked_arm_has_its_own_rates_beside_a_decoder_s(make: Any) -> None:
+    made = make(arms__losses=["mlm", "prefix_lm"])
+    arms = {arm["spec"]["objective"]: arm["spec"] for arm in made["arms"]["runs"]}
+    assert arms["mlm"]["lr_hidden"] == MASKED.lr_scale / arms["mlm"]["size"]["width"]
+    assert arms["mlm"]["options"] == {"rate": MASKED.masking_rate}
+    assert arms["prefix_lm"]["lr_embedding"] == made["experiments"][0]["spec"]["lr_embedding"]
 
 
 def test_an_option_of_an_arm_is_yours_and_part_of_its_identity(make: Any) -> None:
