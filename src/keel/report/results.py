@@ -40,17 +40,26 @@ def arms(found: Artefacts) -> str:
     if not found.arms:
         return ""
     base = found.arms[0].planned.get("baseline")
-    rows = [
-        [*_row(run)[:2], esc(run.planned.get("why", "")), f"{run.value:.4f}" if run.value is not None else "",
-         esc(run.measure) if run.value is not None else "", *_row(run)[4:]]
-        for run in found.arms
-    ]  # fmt: skip
-    header = ("arm", "state", "one change", "measured", "unit", "params", "tokens", "compute", "time")
     said = (
-        f"Each has one change against {code(base)} and the same compute. Values of other units are other quantities: "
+        f"Each has one change against {code(base)} and its compute. Values of other units are other quantities: "
         "what the arms are worth for your tasks stands under the tasks."
     )
-    return section("The arms", paragraph(said, "muted"), table(header, rows, frozenset({3, 5, 6, 7, 8})))
+    header = ("arm", "state", "measured", "params", "tokens", "time")
+    return section(
+        "The arms", paragraph(said, "muted"), table(header, list(map(_arm, found.arms)), frozenset({3, 4, 5}))
+    )
+
+
+def _arm(run: Run) -> list[str]:
+    notes = [str(run.planned.get("why", "")), run.gate]
+    name = code(run.id) + "".join(f'<span class="note muted">{esc(note)}</span>' for note in notes if note)
+    failed = run.state in ("failed gate", "failed")
+    value = f'{run.value:.4f}<span class="note muted">{esc(run.measure)}</span>' if run.value is not None else ""
+    return [
+        name, tag(run.state, "bad") if failed else esc(run.state), value,
+        *(show_count(number) if number else "" for number in (run.params, run.tokens)),
+        show_duration(run.seconds) if run.seconds is not None else "",
+    ]  # fmt: skip
 
 
 def _taught(found: Artefacts) -> str:

@@ -61,7 +61,9 @@ def arm_lines(found: Artefacts) -> list[str]:
         )
         for run in found.arms
     ]
-    return ["", f"arms, each at the FLOP of {clean(base)}", *_columns([("arm", "state", "measured", "change"), *rows])]
+    gates = [f"  {run.id}: {run.gate}" for run in found.arms if run.gate]
+    head = f"arms, each at the FLOP of {clean(base)}"
+    return ["", head, *_columns([("arm", "state", "measured", "change"), *rows]), *gates]
 
 
 def totals(found: Artefacts) -> dict[str, Any]:
