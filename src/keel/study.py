@@ -124,8 +124,8 @@ class Study(Table):
         return flatten(self.set)
 
     def digest(self) -> str:
-        """sha256 of what the study says (comments and order do not count)."""
-        return digest(self.model_dump(mode="json", by_alias=True))
+        """sha256 of what the study says: neither comments and order count, nor fields that are as if left out."""
+        return digest(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
 
 def _quantity(read: Callable[[str], float], value: Any) -> Any:

@@ -73,7 +73,8 @@ def stale(folder: Path, study: Study, made: Mapping[str, Any]) -> list[Problem]:
         before, now = flatten(made["study"]), flatten(study.model_dump(mode="json", by_alias=True))
         changed = [f"{name}: {before.get(name)!r} -> {now.get(name)!r}"
                    for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]  # fmt: skip
-        found.append(Problem("the study has changed since the plan", "; ".join(changed),
+        why = "; ".join(changed) or "another keel made the plan, and reads the study otherwise"
+        found.append(Problem("the study has changed since the plan", why,
                              "run `keel plan` again: finished runs keep their identity", "study.toml"))  # fmt: skip
     for name, known in made["reads"].items():
         path = folder / name
