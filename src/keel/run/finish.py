@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from keel import evaluate, model
 from keel.corpus.store import Corpus
-from keel.corpus.tokenizer import spelling, with_special
+from keel.corpus.tokenizer import with_special
 from keel.corpus.vocabulary import Vocabulary
 from keel.evaluate.bits_per_byte import Judgement
 from keel.evaluate.exam import Exam
@@ -91,22 +91,27 @@ def _export(spec: Spec, folder: Path, corpus: Corpus, trained: Trained, result: 
 
 
 def _write_model(spec: Spec, target: Path, corpus: Corpus, trained: Trained, result: dict[str, Any]) -> None:
-    from transformers import PreTrainedTokenizerFast
-
     model.load(spec.family).export(trained.parts["model"], target)
     known = trained.objective.vocabulary
-    tokenizer_json = with_special(corpus.tokenizer_path.read_text(encoding="utf-8"), known.special)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(tokenizer_json), model_max_length=int(spec.size["context"]),
-        clean_up_tokenization_spaces=False, **_named(known),
-    )  # fmt: skip
-    tokenizer.save_pretrained(target)
+    tokenizer_json = corpus.tokenizer_path.read_text(encoding="utf-8")
+    library_tokenizer(tokenizer_json, known, int(spec.size["context"])).save_pretrained(target)
     write_text(target / "README.md", _card(spec, result))
 
 
-def _named(vocabulary: Vocabulary) -> dict[str, str]:
-    """The library's names of special tokens; where there is no padding or start, the separator stands in, as ever."""
-    spelled = {role: spelling(role) for role in vocabulary.special}
+def library_tokenizer(tokenizer_json: str, vocabulary: Vocabulary, context: int) -> Any:
+    """The library's tokenizer with the special tokens of a loss: as many entries as the model has rows."""
+    from transformers import PreTrainedTokenizerFast
+
+    fast = Tokenizer.from_str(with_special(tokenizer_json, vocabulary.special))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=fast, model_max_length=context, clean_up_tokenization_spaces=False, **_named(vocabulary, fast)
+    )
+
+
+def _named(vocabulary: Vocabulary, tokenizer: Tokenizer) -> dict[str, str]:
+    """The library's names of special tokens, as the tokenizer spells them (a released base's are its own); where there
+    is no padding or start, the separator stands in, as ever."""
+    spelled = {role: str(tokenizer.id_to_token(index)) for role, index in vocabulary.special.items()}
     end = spelled["separator"]
     named = {"eos_token": end, "bos_token": spelled.get("start", end), "pad_token": spelled.get("pad", end)}
     if "mask" in spelled:
