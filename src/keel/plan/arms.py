@@ -136,8 +136,8 @@ def _continued(given: _Given, base: Mapping[str, Any], losses: Sequence[str]) ->
     data = data_of(given.inputs.corpus, given.recipe, base["tokenizer"]["sha256"], vocabulary)
     start = {"kind": "released", "folder": base["folder"], "sha256": base["sha256"], "only": "all"}
     rate = given.choices.pick(
-        "start.lr", 5e-4, formula="constant, all weights", source="own runs from MiniLM: docs/lab-notebook.md",
-        valid="22.7M parameters, 50-1000 steps",
+        "start.lr", 5e-4, formula="constant, all weights", source="two own runs from MiniLM, no other rate tried: docs/lab-notebook.md",
+        valid="22.7M parameters, 80-160 steps",
     )  # fmt: skip
     return _at_equal_flop(
         given, (name, {}, base["family"]), size, data, why=f"weights of {base['name']} go on, in place of fresh ones",
