@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from helpers import SMALL_STUDY, keel, planned_study
+from helpers import SMALL_STUDY, keel, planned_study, study_error
 
 from keel.files import read_json
+from keel.objective import own
+from keel.plan.verb import plan
+from keel.study import load
 
 # As short as a user would write it: the second half of every window, given the first.
 CODE = """
@@ -41,7 +44,7 @@ def test_a_loss_beside_the_study_goes_all_the_way(tmp_path: Path) -> None:
     (study / "halves.py").write_text(CODE)
     set_ = ("--set", "train.loss=halves:SecondHalf")
     # From another folder: the study's own is searched for the module.
-    keel("plan", "--study", str(study), *set_, cwd=tmp_path.parent)
+    keel("plan", "--study", str(study), *set_, cwd=tmp_path.parent)  # in a process that finds the module by itself
     made = read_json(study / "plan.json", "keel.plan/1")
     first = made["experiments"][0]
     assert len(first["spec"]["code_sha256"]) == 64
@@ -52,10 +55,10 @@ def test_a_loss_beside_the_study_goes_all_the_way(tmp_path: Path) -> None:
     assert (study / "runs" / branch / "model" / "config.json").exists()
 
     (study / "halves.py").write_text(CODE + "# an edit\n")
-    trunk = made["experiments"][-2]["id"]
-    said = keel("run", trunk, "--study", str(study), *set_, cwd=tmp_path.parent, code=2)
-    assert "the code of 'halves:SecondHalf' has changed" in said.stdout + said.stderr
-    keel("plan", "--study", str(study), *set_, cwd=tmp_path.parent)
+    own.find_in(study)
+    with study_error("the code of 'halves:SecondHalf' has changed", "keel plan"):
+        own.check_code("halves:SecondHalf", {}, first["spec"]["code_sha256"], "runs/x")
+    plan(study, load(study, set_[1::2]), "2026-01-01")
     again = read_json(study / "plan.json", "keel.plan/1")["experiments"][0]
     assert again["id"] != first["id"], "another code is another run"
 

@@ -9,12 +9,13 @@ from helpers import SMALL_STUDY, keel, planned_study
 from tokenizers import Tokenizer
 
 from keel.files import read_json
+from keel.plan.verb import plan
+from keel.study import load
 
 
-@pytest.mark.parametrize("family", ["roberta", "xlm-roberta"])
-def test_a_roberta_of_ones_own_goes_all_the_way(family: str, tmp_path: Path) -> None:
+def test_a_roberta_of_ones_own_goes_all_the_way(tmp_path: Path) -> None:
     study = planned_study(tmp_path, SMALL_STUDY)
-    set_ = ("--set", "train.loss=mlm", "--set", f"model.family={family}")
+    set_ = ("--set", "train.loss=mlm", "--set", "model.family=roberta")
     keel("plan", *set_, cwd=study)
     made = read_json(study / "plan.json", "keel.plan/1")
     assert made["experiments"][0]["spec"]["data"]["pad_first"] is True
@@ -31,8 +32,9 @@ def test_a_roberta_of_ones_own_goes_all_the_way(family: str, tmp_path: Path) -> 
         assert 1 not in tokenizer.encode(text).ids
 
 
-def test_other_families_keep_their_data(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("family", "first"), [("xlm-roberta", True), ("bert", None)])
+def test_who_numbers_positions_from_the_pad_token_is_fed_so(family: str, first: bool | None, tmp_path: Path) -> None:
     study = planned_study(tmp_path, SMALL_STUDY)
-    keel("plan", "--set", "train.loss=mlm", "--set", "model.family=bert", cwd=study)
+    plan(study, load(study, ("train.loss=mlm", f"model.family={family}")), "2026-01-01")
     made = read_json(study / "plan.json", "keel.plan/1")
-    assert "pad_first" not in made["experiments"][0]["spec"]["data"]
+    assert made["experiments"][0]["spec"]["data"].get("pad_first") is first
