@@ -16,18 +16,13 @@ def look(folder: Path, study: Study) -> Answer:
     """Measure the corpus and the machine, and the released base where [start] names one."""
     from keel.choose import base, measure
     from keel.corpus import look as seen
-    from keel.corpus.readers import Source
     from keel.files import read_json, write_json, write_text
 
     answer = seen.look(folder, study)
     if not base.named(study):
         return answer
     corpus = read_json(folder / "evidence" / "corpus.json", seen.CORPUS)
-    source = seen.source_of(folder, study)
-    if not isinstance(source, Source):
-        raise StudyError("a base goes on with plain text alone", why=f"[data] is {study.data.kind}", where="[start]",
-                         fix='write from = "auto", or name plain text under [data]')  # fmt: skip
-    found, tokenizer_json = measure.measure(folder, study, source, corpus)
+    found, tokenizer_json = measure.measure(folder, study, seen.source_of(folder, study), corpus)
     write_text(folder / base.TOKENIZER, tokenizer_json)
     write_json(folder / base.BASE, base.SCHEMA, found)
     answer.result["base"], answer.text = found, f"{answer.text}\n{base.show(found)}"

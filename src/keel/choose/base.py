@@ -30,7 +30,7 @@ def check(study_folder: Path, study: Study, base: dict[str, Any] | None) -> None
 
 def show(base: dict[str, Any]) -> str:
     """The base in the lines of `keel look`."""
-    lossy = "" if base["kept"] == 1 else f"; it gives back {100 * base['kept']:.0f} % of the documents as they were"
+    lossy = "" if base["kept"] == 1 else f"; it gives back {100 * base['kept']:.0f} % of the texts as they were"
     return (
         f"base       {base['name']}: {base['family']}, {base['params'] / 1e6:.3g}M parameters without a head, "
         f"{base['bytes_per_token']:.2f} bytes a token of its {base['tokenizer']['vocabulary']}{lossy}"

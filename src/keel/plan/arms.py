@@ -127,21 +127,24 @@ def _continued(given: _Given, base: Mapping[str, Any], losses: Sequence[str]) ->
         return Problem("no arm continues the base", f"a {base['family']} serves none of: {', '.join(losses)}",
                        "choose a loss for it: [set] train.loss, or arms.losses", "[start] from")  # fmt: skip
     context, name = min(given.frame.context, base["size"]["context"]), serves[0]
+    options = with_languages({}, facts_of(name, {}), given.inputs.study)
     if context < given.frame.context:
         return Problem("no arm continues the base", f"it has {context} positions, the ladder {given.frame.context}",
                        f"set model.context to {context}", "[start] from")  # fmt: skip
-    added = [role for role in cost.special_tokens(name, {}, context) if role not in base["tokenizer"]["roles"]]
+    added = [role for role in cost.special_tokens(name, options, context) if role not in base["tokenizer"]["roles"]]
     vocabulary = base["tokenizer"]["vocabulary"]
     size = Size(**dict(base["size"]) | {"context": context, "vocabulary": vocabulary + len(added)})
     data = data_of(given.inputs.corpus, given.recipe, base["tokenizer"]["sha256"], vocabulary)
     start = {"kind": "released", "folder": base["folder"], "sha256": base["sha256"], "only": "all"}
     rate = given.choices.pick(
-        "start.lr", 5e-4, formula="constant, all weights", source="two own runs from MiniLM, no other rate tried: docs/lab-notebook.md",
+        "start.lr", 5e-4, formula="constant, all weights",
+        source="two own runs from MiniLM, no other rate tried: docs/lab-notebook.md",
         valid="22.7M parameters, 80-160 steps",
     )  # fmt: skip
+    why = f"weights of {base['name']} go on, in place of fresh ones"
     return _at_equal_flop(
-        given, (name, {}, base["family"]), size, data, why=f"weights of {base['name']} go on, in place of fresh ones",
-        start=start, rates=Rates(rate, rate), free=("start", "data"),
+        given, (name, options, base["family"]), size, data, why=why, start=start, rates=Rates(rate, rate),
+        free=("start", "data"),
     )  # fmt: skip
 
 

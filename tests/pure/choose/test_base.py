@@ -71,7 +71,7 @@ def test_tokens_are_counted_on_whole_texts_whatever_the_release_cuts(release: Pa
 
 
 def test_what_its_tokens_lose_is_measured(release: Path, corpus: dict[str, Any]) -> None:
-    assert measured(release, corpus)[0]["kept"] == 0.0, "upper case is lost in every document"
+    assert measured(release, corpus)[0]["kept"] == 0.0, "upper case is lost in every text"
     assert "gives back 0 %" in base.show(measured(release, corpus)[0])
 
 
@@ -98,3 +98,15 @@ def test_evidence_of_another_base_is_stale(release: Path, corpus: dict[str, Any]
     base.check(release.parent, study(start={"from": "release"}), found)
     with study_error("of another base", "keel look"):
         base.check(release.parent, study(start={"from": "text"}), found)
+
+
+def test_pairs_are_counted_side_by_side(release: Path, corpus: dict[str, Any]) -> None:
+    rows = [{"prompt": f"say word{number}", "answer": f"word{number} word{number}"} for number in range(50)]
+    (release.parent / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = study("tasks.jsonl", data={"prompt": "prompt", "answer": "answer"}, start={"from": "release"})
+    found, tokenizer_json = measure.measure(release.parent, given, source_of(release.parent, given), corpus)
+    whole = Tokenizer.from_str(tokenizer_json)
+    texts = [row[side] for row in rows for side in ("prompt", "answer")]
+    counts = [len(whole.encode(text, add_special_tokens=False).ids) for text in texts]
+    assert found["sampled_texts"] == 100
+    assert found["bytes_per_token"] == pytest.approx(sum(map(len, texts)) / sum(counts))
