@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from keel.corpus import markov
 from keel.corpus.look import measure_corpus, source_of
@@ -98,6 +99,19 @@ def texts(number: int, words: int = 60, seed: int = 0) -> list[str]:
         + odd[place % len(odd)]
         for place in range(number)
     ]
+
+
+def wordpiece(texts: list[str]) -> Tokenizer:
+    """A lower-casing WordPiece of 300 entries that, as some releases do, cuts every text to 16 tokens and pads it."""
+    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    made.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special,
+                                                              show_progress=False))  # fmt: skip
+    made.enable_truncation(16)
+    made.enable_padding(length=16)
+    return made
 
 
 def study(train: str = "text", **tables: Any) -> Study:

@@ -81,20 +81,6 @@ def open_shards(folder: Path) -> Shards:
     return Shards(folder, index)
 
 
-def prepare(study_folder: Path, source: Source, data: Mapping[str, Any]) -> Path:
-    """The folder of shards that a run's `data` names, tokenised now if it is not there yet.
-
-    Raises:
-        StudyError: the corpus or the tokenizer is not the one that was planned with.
-    """
-    order = ordered(study_folder, data)
-    if (order.folder / "index.json").exists():
-        open_shards(order.folder)
-        return order.folder
-    write(order.folder, source, order.corpus, order.tokenizer_json(source), order.heldout_max_bytes, order.identity)
-    return order.folder
-
-
 class Order(NamedTuple):
     """What a run wants tokenised: where to, by which evidence; a tokenizer of keel's own is cut to the vocabulary."""
 

@@ -44,13 +44,16 @@ def prepare(study_folder: Path, source: Source | PairSource, data: Mapping[str, 
     Raises:
         StudyError: the corpus or the tokenizer is not the one that was planned with.
     """
-    if isinstance(source, Source):
-        return shards.prepare(study_folder, source, data)
     order = ordered(study_folder, data)
     if (order.folder / "index.json").exists():
         open_corpus(order.folder)
         return order.folder
     tokenizer_json = order.tokenizer_json(source)
+    if isinstance(source, Source):
+        shards.write(
+            order.folder, source, order.corpus, tokenizer_json, order.heldout_max_bytes, order.identity
+        )  # fmt: skip
+        return order.folder
     rule = Rule(vocabulary_of(tokenizer_json).size, order.corpus["split"], order.heldout_max_bytes)
     if source.kind == "instructions":
         instructions.write_pairs(order.folder, source.pairs(), tokenizer_json, rule, order.identity)

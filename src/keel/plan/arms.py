@@ -19,9 +19,8 @@ from keel.plan.frame import Inputs
 from keel.plan.ladder import Frame
 from keel.plan.losses import options_under, with_languages
 from keel.plan.recipe import Choices
-from keel.plan.runs import SCRATCH, Rates, data_of, experiment_of, length_of, own_data, rates_of, spec_of
+from keel.plan.runs import MIN_STEPS, SCRATCH, Rates, data_of, experiment_of, length_of, own_data, rates_of, spec_of
 
-MIN_STEPS = 20
 OPTIONS = "arms.options."
 
 

@@ -9,13 +9,13 @@ from keel.errors import Refusal, Refused, StudyError, nearest
 from keel.model.shapes import SHAPES
 from keel.objective.held import facts_of
 from keel.plan import recipe
-from keel.plan.arms import MIN_STEPS, arms_of, total_of
+from keel.plan.arms import arms_of, total_of
 from keel.plan.experiment import Experiment
 from keel.plan.frame import Inputs, frame_of, tokens_of
 from keel.plan.ladder import Frame, Rung
 from keel.plan.losses import proposals
 from keel.plan.recipe import Choices, outside
-from keel.plan.runs import SCRATCH, Length, experiment_of, length_of, own_data, rates_of, spec_of
+from keel.plan.runs import MIN_STEPS, SCRATCH, Length, experiment_of, length_of, own_data, rates_of, spec_of
 from keel.plan.spec import Spec
 from keel.units import show_count, show_duration
 

@@ -15,6 +15,7 @@ from keel.plan.spec import Spec
 from keel.size.time import seconds_per_token
 
 GATE = "finite loss, and held-out text judged better than by token frequencies alone"
+MIN_STEPS = 20  # a shorter run says nothing of its recipe
 SCRATCH: Mapping[str, Any] = {"kind": "scratch"}
 
 

@@ -66,6 +66,11 @@ def read_plan(folder: Path) -> dict[str, Any]:
     return read_json(folder / "plan.json", SCHEMA)
 
 
+def runs_of(made: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every run that a plan names: the ladder's, then the arms'."""
+    return [*made["experiments"], *made.get("arms", {}).get("runs", ())]
+
+
 def stale(folder: Path, study: Study, made: Mapping[str, Any]) -> list[Problem]:
     """What has changed since the plan was made, each with its difference."""
     found = []

@@ -78,14 +78,14 @@ def carry_out(study: Path, run: str, sharded: bool = False) -> dict[str, Any] | 
     from keel.corpus.store import open_corpus, prepare
     from keel.files import write_json
     from keel.plan.spec import SCHEMA, from_json
-    from keel.plan.verb import read_plan
+    from keel.plan.verb import read_plan, runs_of
     from keel.run import checkpoint, engine
     from keel.run.finish import finish
     from keel.run.train import Place, train
     from keel.study import load
 
     made = read_plan(study)
-    known = {item["id"]: item for item in [*made["experiments"], *made.get("arms", {}).get("runs", ())]}
+    known = {item["id"]: item for item in runs_of(made)}
     if run not in known:
         raise StudyError(f"the plan has no run '{run}'", why=f"it has {', '.join(known)}", fix="name one of those",
                          where=str(study / "plan.json"))  # fmt: skip

@@ -17,6 +17,7 @@ from keel.evaluate.uses.case import Case, cases, missing
 from keel.evaluate.uses.material import prepared
 from keel.evaluate.uses.table import EVALUATORS
 from keel.files import digest, read_json, sha256_file, write_json
+from keel.plan.verb import runs_of
 from keel.progress import Progress
 from keel.run import judging
 from keel.run.pool import Pool, Task, interruptible
@@ -65,7 +66,7 @@ def ask(
         Preempted, Stopped: asked to end; the same command goes on.
         StudyError: a model cannot be opened, or a worker died.
     """
-    models = exported(folder, [*plan["experiments"], *plan.get("arms", {}).get("runs", ())])
+    models = exported(folder, runs_of(plan))
     if not found or not models:
         return [], []
     shas = {case.name: sha256_file(folder / case.eval) for case in found}

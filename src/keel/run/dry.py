@@ -18,7 +18,7 @@ from keel.model.families import library
 from keel.model.shapes import SHAPES, Size
 from keel.objective.cost import head_of
 from keel.plan.spec import Spec, from_json
-from keel.plan.verb import read_plan, stale
+from keel.plan.verb import read_plan, runs_of, stale
 from keel.run import asked
 from keel.run.batches import Batches
 from keel.run.parts import ids_of, vocabulary_of
@@ -37,8 +37,7 @@ def dry(folder: Path, study: Study) -> Answer:
     if problems:
         raise StudyError.all(problems)
     asked.check(folder, study)
-    arms = made.get("arms", {}).get("runs", [])
-    items, corpora, source = [*made["experiments"], *arms], dict[str, Corpus](), source_of(folder, study)
+    items, corpora, source = runs_of(made), dict[str, Corpus](), source_of(folder, study)
     lines, counts = [], dict[str, dict[str, int]]()
     for item in items:
         spec, name = from_json(item["spec"], item["id"]), digest(item["spec"]["data"])

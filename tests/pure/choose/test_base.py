@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import study, study_error
+from helpers import study, study_error, wordpiece
 from safetensors.numpy import save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from keel.choose import base, measure
 from keel.corpus.look import source_of
@@ -18,19 +18,6 @@ from keel.corpus.split import SALT
 
 CONFIG = {"model_type": "bert", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
           "intermediate_size": 128, "max_position_embeddings": 64, "type_vocab_size": 2, "vocab_size": 300}  # fmt: skip
-
-
-def wordpiece(texts: list[str], lower: bool) -> Tokenizer:
-    """A WordPiece of 300 entries that, as some releases do, cuts every text to 16 tokens and pads it."""
-    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    made.normalizer = normalizers.BertNormalizer(lowercase=lower)
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    made.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special,
-                                                              show_progress=False))  # fmt: skip
-    made.enable_truncation(16)
-    made.enable_padding(length=16)
-    return made
 
 
 @pytest.fixture
@@ -45,7 +32,7 @@ def release(tmp_path: Path) -> Path:
     (folder / "config.json").write_text(json.dumps(CONFIG))
     save_file({"x": np.zeros(1, np.float32)}, folder / "model.safetensors")
     texts = [path.read_text() for path in sorted((tmp_path / "text").glob("*.txt"))]
-    wordpiece(texts, lower=True).save(str(folder / "tokenizer.json"))
+    wordpiece(texts).save(str(folder / "tokenizer.json"))
     return folder
 
 

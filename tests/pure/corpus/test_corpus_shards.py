@@ -16,8 +16,9 @@ import pytest
 
 from keel.corpus import shards
 from keel.corpus.look import measure_corpus, source_of
-from keel.corpus.shards import open_shards, prepare
+from keel.corpus.shards import open_shards
 from keel.corpus.split import is_heldout
+from keel.corpus.store import prepare
 from keel.corpus.tokenizer import SEPARATOR_ID, load
 from keel.errors import StudyError
 from keel.files import read_json, write_json, write_text
@@ -137,13 +138,13 @@ def test_killed_before_any_file_is_in_place(ready, monkeypatch):
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from keel.corpus import shards
+from keel.corpus import shards, store
 from keel.corpus.look import source_of
 from keel.study import parse
 shards.SHARD_BYTES, shards.BATCH_BYTES = 10_000, 5_000
 sha256 = json.loads((Path(sys.argv[1]) / "evidence/corpus.json").read_text())["tokenizer"]["sha256"]
 print("ready", flush=True)
-shards.prepare(Path(sys.argv[1]), source_of(Path(sys.argv[1]), parse({"data": {"train": "data"}})),
+store.prepare(Path(sys.argv[1]), source_of(Path(sys.argv[1]), parse({"data": {"train": "data"}})),
                {"tokenizer_sha256": sha256, "vocabulary": 350, "heldout_max_bytes": 1_000_000})
 """
 

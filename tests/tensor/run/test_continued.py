@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import SMALL_STUDY, keel, planned_study
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from helpers import SMALL_STUDY, keel, planned_study, wordpiece
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from keel.corpus.look import source_of
@@ -26,13 +25,7 @@ USE = '\n[[use_case]]\nname = "kind"\ntask = "text-classification"\n[start]\nfro
 def release(study: Path) -> None:
     """A tiny BERT without a head on tokens, and a WordPiece that cuts every text to 16 tokens."""
     texts = [path.read_text() for path in sorted((study / "text").glob("*"))]
-    words = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    words.normalizer = normalizers.BertNormalizer(lowercase=True)
-    words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special,
-                                                               show_progress=False))  # fmt: skip
-    words.enable_truncation(16)
+    words = wordpiece(texts)
     torch.manual_seed(0)
     made = BertModel(BertConfig(vocab_size=words.get_vocab_size(), hidden_size=16, num_hidden_layers=1,
                                 num_attention_heads=2, intermediate_size=64, max_position_embeddings=64))  # fmt: skip
