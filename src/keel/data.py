@@ -14,7 +14,7 @@ from keel.errors import Problem
 Kind = Literal["text", "parallel", "instructions"]
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 WHERE = "study.toml: [data]"
-OF_TEXT = ("text", "time", "stated")
+OF_TEXT = ("text", "time")
 
 
 class Table(BaseModel):
@@ -24,15 +24,20 @@ class Table(BaseModel):
 
 
 class Stated(Table):
-    """Facts about data that is not at hand yet; every number that rests on them says "stated, not measured"."""
+    """Facts about data that is not at hand yet; every number that rests on them says "stated, not measured".
+
+    `documents` are texts, or images; `pairs` are image-text pairs, or pairs of translations beside the text.
+    """
 
     modality: Literal["text", "image", "image-text"] = "text"
-    bytes: float = Field(gt=0)
+    bytes: float | None = Field(default=None, gt=0)
     tokens: float | None = Field(default=None, gt=0)
     documents: float | None = Field(default=None, gt=0)
     languages: tuple[str, ...] = ()
-    labels: int = Field(default=0, ge=0)
-    pairs: int = Field(default=0, ge=0)
+    domain: str = ""
+    labels: int | None = Field(default=None, ge=0)
+    pairs: int | None = Field(default=None, ge=0)
+    duplicates: float | None = Field(default=None, ge=0, lt=1, description="share of documents that repeat others")
 
 
 class Wrong(ValueError):
@@ -121,8 +126,11 @@ def wrong(data: Mapping[str, Any]) -> list[Problem]:
     parallel, pairs = data.get("parallel"), isinstance(data.get("parallel"), dict)
     asked = [name for name in ("prompt", "answer") if data.get(name) is not None]
     found = []
-    if not data.get("train") and not pairs:
+    stated = data.get("stated")
+    if not data.get("train") and not pairs and not stated:
         found.append(Problem("'data.train' is missing", "it has no default", "add train = ... there", WHERE))
+    if stated:
+        found += _stated(stated if isinstance(stated, dict) else stated.__dict__)
     if pairs and asked:
         found.append(Problem(f"parallel and {asked[0]} are both named", "data is pairs of lines or instructions",
                              "remove one, or make a study of each", WHERE))  # fmt: skip
@@ -140,6 +148,37 @@ def wrong(data: Mapping[str, Any]) -> list[Problem]:
         found.append(Problem("group with two files of lines", "lines have no fields",
                              "remove group, or bring records: train = ..., parallel = { en = field, ... }",
                              WHERE))  # fmt: skip
+    return found
+
+
+# Every page of the web's largest crawls holds fewer tokens, images or bytes than this (catalogue: dclm-pool, 3e14 tokens).
+MOST = {"tokens": 1e16, "bytes": 1e17, "documents": 1e13, "pairs": 1e13}
+BYTES_A_TOKEN = (0.5, 40.0)
+
+
+def _stated(stated: Mapping[str, Any]) -> list[Problem]:
+    """A statement that cannot be true, or says nothing."""
+    where = f"{WHERE} stated"
+    said = {name: value for name, value in stated.items() if isinstance(value, (int, float)) and value}
+    found = [
+        Problem(f"stated.{name} = {said[name]:.3g} is more than there is", f"no corpus known holds {most:.0e}",
+                "check its power of ten", where)
+        for name, most in MOST.items() if said.get(name, 0) > most
+    ]  # fmt: skip
+    text = stated.get("modality", "text") == "text"
+    needs = ("bytes", "tokens", "documents") if text else ("documents", "pairs", "bytes")
+    if not any(name in said for name in needs):
+        found.append(Problem("the corpus is stated to be empty", f"none of {', '.join(needs)} is given",
+                             "state one of them, or name files: [data] train", where))  # fmt: skip
+    if "bytes" in said and "tokens" in said and text:
+        ratio = said["bytes"] / said["tokens"]
+        if not BYTES_A_TOKEN[0] <= ratio <= BYTES_A_TOKEN[1]:
+            found.append(Problem(f"stated: {ratio:.3g} bytes a token", "text has between .5 and 40",
+                                 "check the powers of ten of bytes and tokens", where))  # fmt: skip
+    found += [
+        Problem(f"'{name}' is no language code", "languages are ISO 639 codes", "write such as en or pt-BR", where)
+        for name in stated.get("languages") or () if not LANGUAGE.fullmatch(str(name))
+    ]  # fmt: skip
     return found
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from keel.data import Data, Stated, Table, Wrong, wrong
 from keel.errors import Problem, StudyError, nearest
 from keel.files import digest
-from keel.units import parse_count, parse_duration_s
+from keel.units import parse_count, parse_duration_s, parse_usd
 
 # Task names of the Hugging Face Hub, then those of MTEB that the Hub lacks.
 TASKS = (
@@ -27,11 +30,13 @@ TWICE = "write each name once in a table: two languages have two names"
 
 
 class Serve(Table):
-    """How a use case is served."""
+    """How a use case is served; tokens are those of one query and of its answer."""
 
     accelerator: str | None = None
     latency_ms: float | None = Field(default=None, gt=0)
     queries_per_day: float | None = Field(default=None, gt=0)
+    tokens_in: float | None = Field(default=None, gt=0)
+    tokens_out: float | None = Field(default=None, ge=0)
 
 
 class Fields(Table):
@@ -71,12 +76,30 @@ class UseCase(Table):
 class Budget(Table):
     """What may be spent."""
 
-    compute_usd: float | None = Field(default=None, ge=0)
+    compute_usd: float | None = Field(default=None, description="US dollars; 0 is no budget: leave it out")
     people_days: float | None = Field(default=None, ge=0)
     deadline: str | None = Field(default=None, description='"6 weeks" or an ISO date')
     value_usd: float | None = Field(default=None, ge=0, description="yearly value of the gain")
+    share_of_value: float = Field(default=0.1, gt=0, le=1, description="most of the yearly value that may be spent")
     compute: float | None = Field(default=None, gt=0, description="FLOP; given in place of money")
     time_s: float | None = Field(default=None, gt=0, description="wall time for the ladder on this machine")
+
+    @field_validator("compute_usd", "value_usd", mode="before")
+    @classmethod
+    def _money(cls, value: Any) -> Any:
+        return _quantity(parse_usd, value)
+
+    @field_validator("compute_usd")
+    @classmethod
+    def _some(cls, value: float | None) -> float | None:
+        if value is not None and value <= 0:
+            raise ValueError("a budget of nothing buys nothing: leave it out where it is unknown")
+        return value
+
+    @field_validator("deadline", mode="before")
+    @classmethod
+    def _when(cls, value: Any) -> Any:
+        return _deadline(value)
 
     @field_validator("compute", mode="before")
     @classmethod
@@ -93,8 +116,16 @@ class Limits(Table):
     """What must hold."""
 
     licence: Literal["permissive", "conditional", "any"] = "any"
-    hardware: tuple[str, ...] = ()
-    deployed: tuple[str, ...] | str = ()
+    hardware: tuple[str, ...] = Field(default=(), description='"aws:p4d.24xlarge", or "here"')
+    region: str = Field(default="", description="of the prices")
+    nodes: int | None = Field(default=None, ge=1, description="most that can be had at once")
+    memory_gb: float | None = Field(default=None, gt=0, description="of the device that serves")
+    deployed: tuple[str, ...] | str = Field(default=(), description="models in production, or a CSV: name, base, count")
+
+    @field_validator("hardware", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
 
 class Start(Table):
@@ -126,6 +157,23 @@ class Study(Table):
     def digest(self) -> str:
         """sha256 of what the study says: neither comments and order count, nor fields that are as if left out."""
         return digest(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+
+
+def _deadline(value: Any) -> Any:
+    """A duration with its unit, or an ISO date; a bare number is refused rather than read as seconds."""
+    if value is None or isinstance(value, date):
+        return value if value is None else value.isoformat()
+    text = str(value)
+    with suppress(ValueError):
+        return date.fromisoformat(text).isoformat()
+    try:
+        if not isinstance(value, str) or not re.search("[a-zA-Z]", text):
+            raise StudyError("the unit is missing", why="6 could be days or weeks", fix='write "6 weeks"')
+        parse_duration_s(text)
+    except StudyError as error:
+        problem = error.problems[0]
+        raise ValueError(f"{problem.what}: {problem.why}; {problem.fix}, or a date such as 2027-03-31") from error
+    return text
 
 
 def _quantity(read: Callable[[str], float], value: Any) -> Any:

@@ -33,6 +33,25 @@ def parse_count(text: str | float, where: str = "") -> float:
     return float(re.sub("[_,]", "", match[1])) * SCALES[match[2]]
 
 
+def parse_usd(text: str | float, where: str = "") -> float:
+    """US dollars: 20_000, "$20k", "20,000 USD"; another currency is refused, never converted.
+
+    Example:
+        >>> parse_usd("$20k"), parse_usd("20,000 USD"), parse_usd(41)
+        (20000.0, 20000.0, 41.0)
+    """
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        return float(text)
+    amount = re.sub(r"^(usd|us\$|\$)\s*|\s*(usd|us dollars?|dollars?)$", "", str(text).strip().lower())
+    match = re.fullmatch(rf"({NUMBER})\s*([kmb]?)", amount)
+    if not match:
+        raise StudyError(
+            f"{text!r} is not an amount of US dollars", why="prices in the catalogue are USD, and nothing is converted",
+            fix="write 20_000 or \"$20k\"", where=where,
+        )  # fmt: skip
+    return float(re.sub("[_,]", "", match[1])) * SCALES[match[2]]
+
+
 def parse_duration_s(text: str | float, where: str = "") -> float:
     """A duration in seconds: "6 weeks", "3 h 20 min", "90s".
 
