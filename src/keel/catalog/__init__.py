@@ -1,1 +1,1 @@
-"""KNOWN FACTS: models, results, corpora, accelerators and prices, every row with its source. Arithmetic-free, no torch."""
+"""KNOWN FACTS: models, results, corpora, accelerators and prices, every row with its source. No torch."""

@@ -1,4 +1,4 @@
-"""The catalogue: the shipped tables, with the user's own rows laid over them. Each table is read when it is asked for."""
+"""The catalogue: the shipped tables, with the user's own rows laid over them. A table is read when asked for."""
 
 from __future__ import annotations
 
