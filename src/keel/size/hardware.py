@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from keel.catalog.rows import Accelerator, Offer
 from keel.catalog.store import Catalogue
@@ -70,7 +70,7 @@ def here(machine: Mapping[str, Any]) -> Hardware:
     peaks = {p: max((float(row["flop_per_s"]) for row in machine["gemm"] if row["precision"] == p), default=None)
              for p in ("fp32", "bf16")}  # fmt: skip
     fields = dict.fromkeys(Accelerator._fields, None) | {
-        name: "" for name, kind in Accelerator.__annotations__.items() if kind == "str"
+        name: "" for name, kind in get_type_hints(Accelerator).items() if kind is str
     }
     fields |= {
         "id": HERE, "name": str(machine["cpu"]), "memory_bytes": float(machine["memory_bytes"]),
