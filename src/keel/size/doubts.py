@@ -80,7 +80,8 @@ def doubts(ask: Ask, laws: Sequence[LawSize]) -> list[Problem]:
                              "was measured", "train the ladder: `keel plan`, `keel run`", WHERE))  # fmt: skip
     if ask.category == "encoder-decoder":
         found.append(Problem("no law of denoising encoder-decoders is published",
-                             "decoders' laws, a factor 4 either way", "train the ladder: `keel plan`, `keel run`", WHERE))  # fmt: skip
+                             "decoders' laws, a factor 4 either way", "train the ladder: `keel plan`, `keel run`",
+                             WHERE))  # fmt: skip
     if ask.category in ("vision", "vision-language"):
         found.append(Problem(f"no law sizes {ask.category} models",
                              "published ones have no constants that carry over, or give the error alone",
