@@ -63,7 +63,7 @@ class Count(NamedTuple):
 class Check(NamedTuple):
     """A row against its shape: `ratio` = computed / published; None where one of them is unknown, and `why` says it."""
 
-    count: Count | None
+    computed: Count | None
     ratio: float | None
     why: str
 
@@ -79,7 +79,7 @@ def check(model: Model) -> Check:
     Example:
         >>> from keel.catalog.store import Catalogue
         >>> found = check(Catalogue().models["llama-3-8b"])
-        >>> found.agrees, round(found.count.params)
+        >>> found.agrees, round(found.computed.params)
         (True, 8030261248)
     """
     count, why = counted(model)

@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from keel.catalog import tables
+from keel.catalog import overlay, tables
 from keel.catalog.rows import Accelerator, Corpus, Model, Offer, Result
 from keel.catalog.tables import TABLES, Table
+from keel.errors import Problem, StudyError
 from keel.files import digest, sha256_file
 
 OVERLAY = "catalog"  # the folder of a study that holds the user's rows, in files named as the shipped ones
@@ -49,28 +50,58 @@ class Catalogue:
 
     @cached_property
     def overlays(self) -> tuple[str, ...]:
-        """The overlay files that are laid over, as paths within the study."""
-        found = [table.file for table in TABLES.values() if self._own(table)]
-        return tuple(f"{OVERLAY}/{name}" for name in found)
+        """The overlay files that are laid over, as paths within the study, in the order in which they are."""
+        return tuple(f"{OVERLAY}/{path.name}" for table in TABLES.values() for path in self._own(table))
 
     @cached_property
     def digest(self) -> str:
         """sha256 of every file that the catalogue is made of."""
         shipped = {table.file: sha256_file(tables.FOLDER / table.file) for table in TABLES.values()}
-        own = {table.file: sha256_file(path) for table in TABLES.values() if (path := self._own(table))}
+        own = {path.name: sha256_file(path) for table in TABLES.values() for path in self._own(table)}
         return digest({"shipped": shipped, "overlay": own})
 
-    def _own(self, table: Table) -> Path | None:
-        path = self.overlay / table.file if self.overlay else None
-        return path if path is not None and path.is_file() else None
+    def check(self) -> None:
+        """Read every overlay file now.
+
+        Raises:
+            StudyError: all that is wrong with the user's rows, over all files.
+        """
+        found = [problem for table in TABLES.values() for problem in self._read_own(table)[1]]
+        found += overlay.strays(self.overlay) if self.overlay else []
+        if found:
+            raise StudyError.all(found)
+
+    def _own(self, table: Table) -> list[Path]:
+        """Files of a table, the later over the earlier: those of refreshes by their date, then the user's own."""
+        if self.overlay is None:
+            return []
+        dated = sorted(path for path in self.overlay.iterdir() if overlay.is_dated(table, path.name))
+        return [*dated, *(path for path in [self.overlay / table.file] if path.is_file())]
+
+    def _read_own(self, table: Table) -> tuple[list[Any], list[Problem]]:
+        rows: list[Any] = []
+        problems: list[Problem] = []
+        for path in self._own(table):
+            found, wrong = tables.scan(table, path, f"{OVERLAY}/{path.name}")
+            rows += found
+            problems += wrong + overlay.problems(table, found, Path(OVERLAY) / path.name, self._names)
+        return rows, problems
+
+    @cached_property
+    def _names(self) -> Mapping[str, frozenset[str]]:
+        """Ids that a row may point to: the shipped ones and those of the overlay that can be read."""
+        found = {}
+        for name, table in (("models", tables.MODELS), ("accelerators", tables.ACCELERATORS)):
+            own = [row for path in self._own(table) for row in tables.scan(table, path)[0]]
+            found[name] = frozenset(row.id for row in [*tables.read(table, tables.FOLDER / table.file), *own])
+        return found
 
     def _rows(self, table: Table) -> list[Any]:
         rows = tables.read(table, tables.FOLDER / table.file)
-        if (path := self._own(table)) is None:
-            return rows
-        found = {_key(table, row): row for row in rows}
-        found |= {_key(table, row): row for row in tables.read(table, path, f"{OVERLAY}/{table.file}")}
-        return list(found.values())
+        own, problems = self._read_own(table)
+        if problems:
+            raise StudyError.all(problems)
+        return list({_key(table, row): row for row in [*rows, *own]}.values())
 
 
 def of_study(folder: Path) -> Catalogue:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,7 +126,8 @@ OFFERS = Table("instances.csv", Offer, {
     "accelerator_id": ("accelerator_id", text), "accelerator_count": ("accelerators", whole),
     "accelerator_memory_gb_total": ("memory_bytes", times(GB)), "vcpus": ("vcpus", counted),
     "host_memory_gib": ("host_memory_bytes", times(GIB)), "interconnect": ("interconnect", text),
-    "price_usd_per_hour": ("usd_per_hour", counted), "price_per_accelerator_hour": ("usd_per_accelerator_hour", counted),
+    "price_usd_per_hour": ("usd_per_hour", counted),
+    "price_per_accelerator_hour": ("usd_per_accelerator_hour", counted),
     "price_kind": ("price_kind", text), "source": ("source", text), "as_of": ("as_of", text), "notes": ("notes", text),
 }, ("provider", "instance", "region", "price_kind", "accelerator_id"))  # fmt: skip
 
@@ -137,48 +138,94 @@ TABLES: Mapping[str, Table] = {
 SAID: Mapping[str, Mapping[str, str]] = {"models.csv": {"context": "context_said", "vocab": "vocabulary_said"}}
 
 
+CURRENCY = re.compile(r"(?:^|_)(eur|gbp|jpy|cny|inr|aud|cad|chf|krw|brl|sek|nok|dkk|pln)(?:_|$)")
+
+
 def read(table: Table, path: Path, kept: str = SHIPPED) -> list[Any]:
     """Every row of a file, typed.
 
     Raises:
         StudyError: columns that are not the table's, a cell that cannot be read; all of them.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = csv.DictReader(file)
-        _check_columns(table, lines.fieldnames or (), path)
-        problems: list[Problem] = []
-        rows = [row for row in _rows(table, lines, path, kept, problems)]
+    rows, problems = scan(table, path, kept)
     if problems:
         raise StudyError.all(problems)
     return rows
 
 
-def _check_columns(table: Table, found: Any, path: Path) -> None:
+def scan(table: Table, path: Path, kept: str = SHIPPED) -> tuple[list[Any], list[Problem]]:
+    """The rows that can be read, and all that is wrong with the file."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.DictReader(file)
+            problems = _columns(table, lines.fieldnames or (), path)
+            rows = [] if problems else list(_rows(table, lines, path, kept, problems))
+    except (UnicodeDecodeError, csv.Error) as error:
+        return [], [Problem(f"{path.name} is no CSV in UTF-8", str(error), "save it as CSV, UTF-8", str(path))]
+    return rows, problems
+
+
+def required(table: Table) -> tuple[str, ...]:
+    """The columns that a file must have: those that name a row, and those that cannot be empty."""
+    names = [column for column, (field, _) in table.columns.items() if field in table.key]
+    return tuple(dict.fromkeys([*names, *(column for column in table.columns if not _may_be_empty(table, column))]))
+
+
+def _may_be_empty(table: Table, column: str) -> bool:
+    try:
+        table.columns[column][1]("")
+    except ValueError:
+        return False
+    return True
+
+
+def _columns(table: Table, found: Sequence[str], path: Path) -> list[Problem]:
     known = {*table.columns, "as_of"}
-    wrong = [Problem(f"unknown column '{name}'", f"{table.file} has no such column", nearest(str(name), known), str(path))
-             for name in found if name not in known]  # fmt: skip
-    wrong += [Problem(f"the column '{name}' is missing", f"it names a row of {table.file}", f"add {name}", str(path))
-              for name, (field, _) in table.columns.items() if field in table.key and name not in found]  # fmt: skip
-    if wrong:
-        raise StudyError.all(wrong)
+    wrong = [_unknown_column(table, name, known, path) for name in found if name not in known]
+    twice = sorted({name for name in found if found.count(name) > 1})
+    wrong += [Problem(f"the column '{name}' is there twice", "one of them would be lost", "leave one out", str(path))
+              for name in twice]  # fmt: skip
+    wrong += [Problem(f"the column '{name}' is missing", f"all rows of {table.file} need it", f"add {name}", str(path))
+              for name in required(table) if name not in found]  # fmt: skip
+    return wrong
+
+
+def _unknown_column(table: Table, name: str, known: set[str], path: Path) -> Problem:
+    if found := CURRENCY.search(name.lower()):
+        return Problem(f"the column '{name}' is in {found[1].upper()}", "the catalogue holds prices in USD only",
+                       "convert them and name the column price_usd_per_hour", str(path))  # fmt: skip
+    return Problem(f"unknown column '{name}'", f"{table.file} has no such column", nearest(name, known), str(path))
 
 
 def _rows(
     table: Table, lines: csv.DictReader[str], path: Path, kept: str, problems: list[Problem]
 ) -> Iterator[tuple[Any, ...]]:
-    said = SAID.get(table.file, {})
-    dated = "as_of" in table.row._fields  # type: ignore[attr-defined]
+    fields = frozenset(table.row._fields)  # type: ignore[attr-defined]
     for line in lines:
-        values: dict[str, Any] = {"kept": kept} | ({"as_of": COLLECTED} if dated else {})
+        where = f"{path}, line {lines.line_num}"
+        if None in line or None in line.values():
+            problems.append(Problem("a line has more or fewer cells than there are columns",
+                                    "a comma too many or too few", "put text with commas in quotes", where))  # fmt: skip
+            continue
+        values: dict[str, Any] = {"kept": kept}
+        if "as_of" in fields:
+            values["as_of"] = COLLECTED if kept == SHIPPED else ""
         for column, (field, how) in table.columns.items():
             cell = line.get(column) or ""
             try:
                 values[field] = how(cell)
             except (ValueError, KeyError) as error:
-                problems.append(Problem(f"line {lines.line_num}: '{column}' is wrong", f"{error} (found {cell!r})"[:200],
-                                        "mend the cell, or leave it empty where it is unknown", str(path)))  # fmt: skip
+                problems.append(_wrong_cell(column, cell, error, where))
                 continue
-            if column in said:
+            if column in (said := SAID.get(table.file, {})):
                 values[said[column]] = cell.strip()
-        if table.row._fields and values.keys() >= {*table.row._fields}:  # type: ignore[attr-defined]
-            yield table.row(**values)  # type: ignore[call-arg]
+        if "as_of" in fields and line.get("as_of"):
+            values["as_of"] = str(line["as_of"]).strip()
+        if values.keys() >= fields:
+            yield table.row(**values)
+
+
+def _wrong_cell(column: str, cell: str, error: Exception, where: str) -> Problem:
+    fix = "write a plain number in USD" if "price" in column else "mend the cell, or leave it empty where it is unknown"
+    why = "it cannot be empty" if not cell.strip() else f"{error} (found {cell!r})"[:200]
+    return Problem(f"'{column}' is wrong", why, fix, where)
