@@ -205,7 +205,7 @@ def _rows(
         where = f"{path}, line {lines.line_num}"
         if None in line or None in line.values():
             problems.append(Problem("a line has more or fewer cells than there are columns",
-                                    "a comma too many or too few", "put text with commas in quotes", where))  # fmt: skip
+                                    "a comma too many or too few", "quote text with commas", where))  # fmt: skip
             continue
         values: dict[str, Any] = {"kept": kept}
         if "as_of" in fields:
