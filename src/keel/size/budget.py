@@ -31,7 +31,7 @@ RESERVES: tuple[Reserve, ...] = (
     Reserve("ladder", 0.10, "small runs to fit the law on your data: five sizes below, together about a tenth of the "
             "top run (OLMo's ladder cost 1 % of its target, arXiv:2412.04403; keel's factor of 9 below costs more)"),
     Reserve("evaluation", 0.05, "judging checkpoints on your tasks, fine-tuning included: judged, not measured"),
-    Reserve("failures", 0.05, "runs begun anew after a wrong setting: OPT-175B restarted over 100 times (arXiv:2205.01068); "
+    Reserve("failures", 0.05, "runs begun anew after wrong settings: OPT-175B restarted 100 times, arXiv:2205.01068; "
             "steps lost to a crash are inside the MFU of whole runs already"),
 )  # fmt: skip
 
