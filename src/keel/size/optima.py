@@ -22,6 +22,7 @@ PLENTY = 1e18  # unique tokens, where nothing is said of repeats
 SIZES = np.log(np.geomspace(1e3, 1e15, 481))
 NUDGE = 0.02  # of log N, for slopes along equal FLOP
 ROUNDS = 4
+LOG_TOKENS = math.log(1e18)
 
 
 class Point(NamedTuple):
@@ -96,6 +97,26 @@ def at_tokens(law: Law, tokens: float, unique: float | None = None) -> Point | N
     return Point(params, tokens, FLOP_PER_PARAM_TOKEN * params * tokens, loss, data_bound=True)
 
 
+def at_params(law: Law, params: float, unique: float | None = None) -> Point | None:
+    """The tokens that are best for a size: those beside which it is the best size of its budget."""
+    if law.name in POWERS:
+        rate = _rates(law)
+        flop = rate.flop * (params / rate.params) ** (1 / rate.by_params)
+        return at_flop(law, flop)
+    rest, low, high = held(law, unique), SIZES[0], LOG_TOKENS
+    for _ in range(ROUNDS):
+        grid = np.linspace(low, high, len(SIZES))
+        # Too many tokens for the size: along equal FLOP a larger one would be better, and the slope is below zero.
+        slope = -_slope(law, math.log(params) + 0 * grid, np.exp(grid), rest)
+        at = int(np.argmin(np.cumsum(slope)))
+        if at in (0, len(grid) - 1):
+            return None
+        low, high = grid[at], grid[at + 1]
+    tokens = math.exp(float((low + high) / 2))
+    loss = float(law.at(params=params, tokens=tokens, **rest))
+    return Point(params, tokens, FLOP_PER_PARAM_TOKEN * params * tokens, loss)
+
+
 def least_size(law: Law, point: Point, tolerance: float, unique: float | None = None) -> float | None:
     """The smallest size whose loss at the point's FLOP and tokens cap is within `tolerance` of the point's.
 
@@ -122,7 +143,7 @@ def held(law: Law, unique: float | None) -> dict[str, float]:
     return {"unique_tokens": unique or PLENTY} if "unique_tokens" in law.coords else {}
 
 
-def _slope(law: Law, log_n: Floats, tokens: float, rest: Mapping[str, float]) -> Floats:
+def _slope(law: Law, log_n: Floats, tokens: float | Floats, rest: Mapping[str, float]) -> Floats:
     """Change of the loss with log N at equal FLOP, for each size beside the same tokens."""
     up, down = math.exp(NUDGE), math.exp(-NUDGE)
     more = law.at(params=np.exp(log_n) * up, tokens=tokens * down, **rest)
@@ -130,14 +151,27 @@ def _slope(law: Law, log_n: Floats, tokens: float, rest: Mapping[str, float]) ->
     return np.asarray(np.log(more) - np.log(less))
 
 
-def _power_at_tokens(law: Law, tokens: float) -> Point:
-    """Tokens are a power of FLOP too, so a straight line through two budgets gives the budget."""
-    ends = (1e12, 1e30)
-    first, last = (at_flop(law, end) for end in ends)
+class _Rates(NamedTuple):
+    """A power law's run at one budget, and the powers of its size and tokens in FLOP."""
+
+    flop: float
+    params: float
+    tokens: float
+    by_params: float
+    by_tokens: float
+
+
+def _rates(law: Law) -> _Rates:
+    first, last = (at_flop(law, end) for end in (1e12, 1e30))
     assert first is not None
     assert last is not None
-    rate = math.log(last.tokens / first.tokens) / math.log(ends[1] / ends[0])
-    flop = ends[0] * (tokens / first.tokens) ** (1 / rate)
-    found = at_flop(law, flop)
+    decades = math.log(last.flop / first.flop)
+    by_params, by_tokens = math.log(last.params / first.params), math.log(last.tokens / first.tokens)
+    return _Rates(first.flop, first.params, first.tokens, by_params / decades, by_tokens / decades)
+
+
+def _power_at_tokens(law: Law, tokens: float) -> Point:
+    rate = _rates(law)
+    found = at_flop(law, rate.flop * (tokens / rate.tokens) ** (1 / rate.by_tokens))
     assert found is not None
     return found._replace(tokens=tokens, data_bound=True)
