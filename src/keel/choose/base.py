@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from keel.catalog.rows import Model
+from keel.catalog.store import Catalogue
 from keel.errors import StudyError
 from keel.study import Study
 
@@ -12,9 +14,15 @@ BASE, TOKENIZER = "evidence/base.json", "evidence/base-tokenizer.json"
 SCHEMA = "keel.base/1"
 
 
-def named(study: Study) -> bool:
-    """Whether the study names weights to start from."""
-    return study.start.start_from not in ("auto", "scratch")
+def named(study: Study, known: Catalogue | None = None) -> bool:
+    """Whether the study names a folder of weights to start from; a model's id names no folder."""
+    name = study.start.start_from
+    return name not in ("auto", "scratch") and model_of(known or Catalogue(), name) is None
+
+
+def model_of(known: Catalogue, name: str) -> Model | None:
+    """The catalogue's model of that id or hub id."""
+    return known.models.get(name) or next((model for model in known.models.values() if model.hub_id == name), None)
 
 
 def check(study_folder: Path, study: Study, base: dict[str, Any] | None) -> None:

@@ -12,32 +12,18 @@ from keel.catalog.rows import Model
 from keel.choose.kind import Category, Kind
 from keel.choose.kinds_vision import VISION
 from keel.objective.fact import Cite, Use
-from keel.objective.facts import FACTS, NO_DECODER
+from keel.objective.facts import EMBEDS, FACTS, NO_DECODER
 
-SBERT = "Reimers and Gurevych 2019, arXiv:1908.10084"
-MTEB = "Muennighoff et al. 2023, arXiv:2210.07316"
-DPR = "Karpukhin et al. 2020, arXiv:2004.04906"
-MONO = "Nogueira and Cho 2019, arXiv:1901.04085"
 GPT3 = "Brown et al. 2020, arXiv:2005.14165"
 SGPT = "Muennighoff 2022, arXiv:2202.08904"
 E5 = "Wang et al. 2024, arXiv:2401.00368"
 T5 = "Raffel et al. 2020, arXiv:1910.10683"
 TAPAS = "Herzig et al. 2020, arXiv:2004.02349"
 FID = "Izacard and Grave 2021, arXiv:2007.01282"
-LASER = "Feng et al. 2022, arXiv:2007.01852"
 FLAN = "Chung et al. 2022, arXiv:2210.11416"
 M2M = "Fan et al. 2020, arXiv:2010.11125"
 ENTAILMENT = "Yin et al. 2019, arXiv:1909.00161"
 
-EMBEDS: Mapping[Use, Cite] = {
-    "retrieval": Cite("one vector a text, after a contrastive stage on pairs", DPR),
-    "reranking": Cite("reads query and text together, after fine-tuning", MONO),
-    "text-ranking": Cite("reads query and text together, after fine-tuning", MONO),
-    "clustering": Cite("one vector a text, after a contrastive stage", MTEB),
-    "pair-classification": Cite("reads both texts, after fine-tuning", SBERT),
-    "sts": Cite("one vector a text, after a contrastive stage", SBERT),
-    "bitext-mining": Cite("one vector a text in either language, after a contrastive stage on translations", LASER),
-}
 TABLES: Mapping[Use, Cite] = {"table-question-answering": Cite("cells chosen, after fine-tuning on tables", TAPAS)}
 AT_SCALE: Mapping[Use, Cite] = {
     use: Cite("after a contrastive stage; published ones that lead are several billion parameters", E5) for use in EMBEDS
@@ -62,11 +48,11 @@ def _strong(kind: str, *but: Use) -> dict[Use, Cite]:
 
 TEXT: Mapping[str, Kind] = {
     "masked": Kind(
-        "encoder", {**_strong("mlm"), **EMBEDS, **TABLES}, {}, NO_GENERATION, ("mlm", "nsp", "sop", "tlm"),
+        "encoder", {**_strong("mlm"), **TABLES}, {}, NO_GENERATION, ("mlm", "nsp", "sop", "tlm"),
         "keeps the length of its input: it differs from a decoder by reading both sides, not by compressing",
     ),
     "token-detection": Kind(
-        "encoder", {**_strong("rtd"), **EMBEDS, **TABLES, **_weak("mlm", "sentence-similarity")}, {},
+        "encoder", {**_strong("rtd"), **TABLES, **_weak("mlm", "sentence-similarity")}, {},
         {**NO_GENERATION, "fill-mask": FACTS["rtd"].precludes["fill-mask"]}, ("rtd", "rtd-v3"),
         "loss on every token: it saves compute, not data",
     ),

@@ -55,36 +55,41 @@ NO_CAPTION: Mapping[Use, Cite] = {
 
 VISION: Mapping[str, Kind] = {
     "supervised": Kind(
-        "vision", SEEN, {}, NO_TEXT, (),
+        "vision", SEEN, {}, NO_TEXT, ("supervised",),
         "patches are the tokens, not pixels, and their number does not shrink towards the label",
     ),
     "masked-image": Kind(
         "vision", {**SEEN, "image-classification": Cite("after fine-tuning; its raw states are poor", MAE)}, {}, NO_TEXT,
-        (), "trained without labels",
+        ("mae",), "trained without labels",
     ),
     "self-distilled": Kind(
         "vision", {**SEEN, "image-classification": Cite("a linear layer on frozen states, without labels", DINO)}, {},
-        NO_TEXT, (), "trained without labels: on many transfers ahead of supervised ImageNet states",
+        NO_TEXT, ("dino",), "trained without labels: on many transfers ahead of supervised ImageNet states",
     ),
-    "clustered": Kind("vision", {}, {**SEEN, "clustering": Cite("its own clusters of images", CLUSTERS)}, NO_TEXT),
+    "clustered": Kind(
+        "vision", {}, {**SEEN, "clustering": Cite("its own clusters of images", CLUSTERS)}, NO_TEXT,
+        ("deepercluster",),
+    ),
     "contrastive": Kind(
         "vision-language", ALIGNED, {"visual-question-answering": Cite("as the eye of another model", CLIP), **DENSE},
-        NO_CAPTION,
+        NO_CAPTION, ("clip", "siglip"),
     ),
     "contrastive-captioning": Kind(
         "vision-language",
         {**ALIGNED, "image-to-text": Cite("writes the caption", COCA),
          "visual-question-answering": Cite("after fine-tuning", COCA)},
         {"image-text-to-text": Cite("captions and short answers", COCA), **DENSE},
-        {"text-to-image": NO_CAPTION["text-to-image"]}, (),
-        "both losses act on image-text pairs; labels count as text",
+        {"text-to-image": NO_CAPTION["text-to-image"]}, ("coca",),
+        "both losses act on image-text pairs, and labels count as text. Weights: start with lambda_con : lambda_cap = 1 : 2 "
+        f"({COCA}, section 4.1) and sweep around it; rich images with thin text want a larger lambda_con, excellent text "
+        "with weak images a larger lambda_cap",
     ),
     "matched": Kind(
         "vision-language",
         {"image-to-text": Cite("writes the caption", BLIP), "visual-question-answering": Cite("after fine-tuning", BLIP),
          "image-text-retrieval": Cite("one space, then pairs read together", BLIP)},
         {"zero-shot-image-classification": Cite("labels as texts in the same space", BLIP)},
-        {"text-to-image": NO_CAPTION["text-to-image"]},
+        {"text-to-image": NO_CAPTION["text-to-image"]}, ("blip",),
     ),
     "bridged": Kind(
         "vision-language",
@@ -100,6 +105,7 @@ VISION: Mapping[str, Kind] = {
          "image-text-retrieval": Cite("reads pairs together, after fine-tuning", MASKVLM)},
         {"document-question-answering": Cite("after fine-tuning on documents", PIX2STRUCT)},
         {"image-to-text": Cite("its text side is an encoder", ALBEF), "text-to-image": NO_CAPTION["text-to-image"]},
+        ("masked-vl",),
     ),
     "interleaved": Kind(
         "vision-language",
@@ -108,14 +114,14 @@ VISION: Mapping[str, Kind] = {
         {"document-question-answering": Cite("few-shot, at scale", FLAMINGO)},
         {"image-text-retrieval": Cite("has no space of its own for pairs", FLAMINGO),
          "text-to-image": Cite("it is multimodal autoregressive, not diffusion: it writes text", FLAMINGO)},
-        (), "a frozen eye and a frozen language model, trained by next-token loss: not diffusion",
+        ("interleaved-lm",), "a frozen eye and a frozen language model, trained by next-token loss: not diffusion",
     ),
     "diffusion": Kind(
         "diffusion", {"text-to-image": Cite("removes noise step by step, led by a frozen text encoder", LATENT)}, {},
         {"image-to-text": Cite("writes no text", LATENT), "image-text-retrieval": Cite("gives images, not scores", LATENT),
          "text-generation": Cite("its losses are on noised images; it is no autoregressive decoder", IMAGEN),
          "image-classification": Cite("made to draw, not to tell apart", LATENT)},
-        (), "the loss is on the noise, the image or the velocity, never on how well the image fits its caption; a U-Net or "
+        ("diffusion",), "the loss is on the noise, the image or the velocity, never on how well the image fits its caption; a U-Net or "
         "a transformer removes noise that a fixed schedule adds",
     ),
     "class-diffusion": Kind(

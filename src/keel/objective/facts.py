@@ -38,6 +38,19 @@ BART = "Lewis et al. 2020, arXiv:1910.13461, section 1"
 DECODERS = ("llama", "gpt2", "opt", "bloom")
 ENCODERS = ("modernbert", "bert", "roberta", "xlm-roberta", "xlm", "albert", "electra", "deberta-v2", "bigbird")
 
+DPR = "Karpukhin et al. 2020, arXiv:2004.04906"
+MONO = "Nogueira and Cho 2019, arXiv:1901.04085"
+MTEB = "Muennighoff et al. 2023, arXiv:2210.07316"
+LASER = "Feng et al. 2022, arXiv:2007.01852"
+EMBEDS: Mapping[Use, Cite] = {
+    "retrieval": Cite("one vector a text, after a contrastive stage on pairs", DPR),
+    "reranking": Cite("reads query and text together, after fine-tuning", MONO),
+    "text-ranking": Cite("reads query and text together, after fine-tuning", MONO),
+    "clustering": Cite("one vector a text, after a contrastive stage", MTEB),
+    "pair-classification": Cite("reads both texts, after fine-tuning", SENTENCES),
+    "sts": Cite("one vector a text, after a contrastive stage", SENTENCES),
+    "bitext-mining": Cite("one vector a text in either language, after a contrastive stage on translations", LASER),
+}
 MASKED: Mapping[Use, Cite] = {
     "fill-mask": Cite("predicts hidden tokens from both sides", BERT),
     "text-classification": Cite("a state that has seen the whole text, after fine-tuning", BERT),
@@ -45,12 +58,14 @@ MASKED: Mapping[Use, Cite] = {
     "question-answering": Cite("spans of the given text, after fine-tuning", BERT),
     "sentence-similarity": Cite("after a contrastive stage; its raw states are poor", SENTENCES),
     "feature-extraction": Cite("states of both sides", BERT),
+    **EMBEDS,
 }
 TOLD_APART: Mapping[Use, Cite] = {
     "text-classification": Cite("a state that has seen the whole text, after fine-tuning", ELECTRA),
     "token-classification": Cite("every token is judged by itself in training", ELECTRA),
     "question-answering": Cite("spans of the given text, after fine-tuning", ELECTRA),
     "feature-extraction": Cite("states of both sides", ELECTRA),
+    **EMBEDS,
 }
 NO_DECODER: Mapping[Use, Cite] = {
     "text-generation": Cite("gives no probability of a next token", BERT),

@@ -20,7 +20,6 @@ from keel.plan.spec import Spec
 from keel.units import show_count, show_duration
 
 MAX_EPOCHS_TOLD = 1.0
-ROUTE = "the ladder is trained from fresh weights; a base that [start] names is an arm beside it"
 
 
 def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
@@ -39,12 +38,11 @@ def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
         item for seed_shift, rung in _with_replicates(choices, rungs)
         for item in _experiments(inputs, frame, rung, recipe_, seed_shift)
     ]  # fmt: skip
-    offered = proposals(inputs.study)
+    offered = proposals(inputs.study, inputs.category)
     found = arms_of(inputs, choices, frame, recipe_, experiments, [item["loss"] for item in offered])
     return {
         "as_of": as_of,
         "study": inputs.study.model_dump(mode="json", by_alias=True), "study_sha256": inputs.study.digest(),
-        "route": {"value": "scratch", "why": ROUTE},
         "family": frame.family, "objective": frame.loss, "losses": offered,
         "judge": facts_of(frame.loss, frame.options).judge,
         "tokenizer": {"vocabulary": frame.tokens},

@@ -20,12 +20,16 @@ THUMB = "rule of thumb, not measured"
 
 
 class Inputs(NamedTuple):
-    """What a plan is a function of; `base` is what is known of released weights to start from, where any are named."""
+    """What a plan is a function of; `base` is what is known of released weights to start from, where any are named.
+
+    `category`: what the use cases ask for (choose/category.py); "" leaves the losses in the order of their facts.
+    """
 
     study: Study
     corpus: Mapping[str, Any]
     machine: Mapping[str, Any]
     base: Mapping[str, Any] | None = None
+    category: str = ""
 
 
 def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
@@ -38,7 +42,7 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
     vocabulary = _vocabulary(inputs.corpus, choices)
     row = next(row for row in inputs.corpus["tokens"] if row["vocabulary"] == vocabulary)
     shared = {name: value for name, value in choices.overrides.items() if name.startswith("model.")}
-    loss = loss_of(inputs.study, choices)
+    loss = loss_of(inputs.study, choices, inputs.category)
     budget_s = float(inputs.study.budget.time_s or DEFAULT_TIME_S)
     choices.pick("ladder.time_s", budget_s, unit="s", formula="budget.time_s, else 600 s", source="[budget] or default")
     budget_s = float(choices.overrides.get("ladder.time_s", budget_s))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from keel.choose.kinds import KINDS
+from keel.choose.weights import weigh
 from keel.errors import StudyError, nearest
 from keel.objective.cost import special_tokens
 from keel.objective.facts import FACTS, Cite, Facts
@@ -32,16 +34,16 @@ class Loss(NamedTuple):
     family: str
 
 
-def loss_of(study: Study, choices: Choices) -> Loss:
-    """The ladder's loss: the user's, else the one that unlocks the most weight of use cases, the first of equals.
+def loss_of(study: Study, choices: Choices, category: str = "") -> Loss:
+    """The ladder's loss: the user's, else of the category the one that unlocks most weight, the first of equals.
 
     Raises:
         StudyError: an unknown loss; one that the data cannot feed; a family that cannot serve it; options that a run
             would refuse.
     """
-    offered, kind = proposals(study), study.data.kind
+    offered, kind = proposals(study, category), study.data.kind
     name = str(choices.pick(
-        "train.loss", offered[0]["loss"] if offered else DEFAULTS[kind], formula="unlocks the most weight of use cases",
+        "train.loss", offered[0]["loss"] if offered else DEFAULTS[kind], formula="of the category, unlocks the most weight of use cases",
         inputs={item["loss"]: item["weight"] for item in offered}, source="facts of each loss, cited in plan.json",
     ))  # fmt: skip
     if name not in FACTS and ":" not in name:
@@ -101,10 +103,15 @@ def with_languages(options: Mapping[str, Any], facts: Facts, study: Study) -> Ma
     return {**options, "languages": list(study.data.sides)}
 
 
-def proposals(study: Study) -> list[dict[str, Any]]:
-    """Every loss that unlocks a use case and can be trained on this data, most weight first; equals in table order."""
+def proposals(study: Study, category: str = "") -> list[dict[str, Any]]:
+    """Every loss that unlocks a use case and can be trained on this data: the category's first, then by weight.
+
+    Equals stand in table order.
+    """
     found = [_proposal(name, study) for name, facts in FACTS.items() if facts.needs <= {study.data.kind}]
-    return sorted((item for item in found if item["unlocks"]), key=lambda item: -item["weight"])
+    own = {name for kind in KINDS.values() if kind.category == category for name in kind.losses}
+    return sorted((item for item in found if item["unlocks"]),
+                  key=lambda item: (item["loss"] not in own, -item["weight"]))  # fmt: skip
 
 
 def _proposal(name: str, study: Study) -> dict[str, Any]:
@@ -118,7 +125,7 @@ def _proposal(name: str, study: Study) -> dict[str, Any]:
 
     return {
         "loss": name, "families": list(facts.families), "judge": facts.judge,
-        "weight": sum(case.weight for case in study.use_case if case.task in facts.unlocks),
+        "weight": sum(item.weight for item in weigh(study.use_case) if item.case.task in facts.unlocks),
         "unlocks": cited(facts.unlocks), "precludes": cited(facts.precludes),
     }  # fmt: skip
 

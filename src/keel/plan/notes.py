@@ -8,9 +8,11 @@ from keel.objective.facts import FACTS
 from keel.study import Study
 
 
-def notes(study: Study, objective: str, facts: Facts) -> list[Problem]:
-    """Use cases that the loss precludes or does not unlock, and fields that are recorded but not weighed."""
-    found = []
+def notes(study: Study, loss: tuple[str, Facts] | None) -> list[Problem]:
+    """Use cases that the ladder's loss precludes or does not unlock, and fields that are recorded but not weighed."""
+    if loss is None:
+        return _not_weighed(study)
+    found, (objective, facts) = list[Problem](), loss
     for case in study.use_case:
         if case.task in facts.precludes:
             cite = facts.precludes[case.task]
@@ -38,17 +40,12 @@ def _other_data(study: Study) -> list[Problem]:
 
 def _not_weighed(study: Study) -> list[Problem]:
     given = {
-        "budget.compute_usd": study.budget.compute_usd, "budget.people_days": study.budget.people_days,
-        "budget.deadline": study.budget.deadline, "budget.value_usd": study.budget.value_usd,
-        "budget.compute": study.budget.compute, "limits.hardware": study.limits.hardware,
-        "limits.deployed": study.limits.deployed, "data.stated": study.data.stated,
         "use_case.metric": [case.name for case in study.use_case if case.metric is not None and not case.eval],
         "use_case.accept": [case.name for case in study.use_case if case.accept is not None and not case.eval],
-        "use_case.serve": [case.serve for case in study.use_case if case.serve is not None],
     }  # fmt: skip
     names = [name for name, value in given.items() if value]
     if not names:
         return []
-    why = "prices, deadlines and released models are not in it yet"
-    fix = "they are kept in the study; for time, set budget.time_s"
+    why = "a metric is weighed where there is an eval file to judge by"
+    fix = 'name it: eval = "FILE"; a recorded score may stand in catalog/model_results.csv'
     return [Problem(f"not weighed by this plan: {', '.join(names)}", why, fix, "study.toml")]

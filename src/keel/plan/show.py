@@ -1,68 +1,67 @@
-"""Runs of a plan as lines of a table: the ladder, and its arms with their one change and what follows from it."""
+"""The plan as text for people: the answer first, then the runs, then the numbers of a topic."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keel.units import show_count, show_duration
-
-LEAST_WIDTH = 28
-
-
-def show_runs(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A heading, and a line a run."""
-    wide = _wide(runs)
-    return [f"{'run':<{wide}}{HEADINGS}  teaches", *(f"{_line(item, wide)}  {_taught(item)}" for item in runs)]
+from keel.model.shapes import FEATURES
+from keel.plan.losses import show as show_losses
+from keel.plan.losses import show_added
+from keel.plan.show_decision import show_decision
+from keel.plan.show_runs import show_arms, show_runs
+from keel.units import show_bytes, show_count
 
 
-def show_arms(arms: Mapping[str, Any], ladder: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The arms under their baseline; nothing where there are none."""
-    runs = arms.get("runs")
-    if not runs:
-        return []
-    known = {item["id"]: item for item in ladder}
-    base = known[runs[0]["baseline"]]
-    wide = _wide([base, *runs])
-    total = f"{show_duration(arms['totals']['s'])} here, {show_count(arms['totals']['flop'])} FLOP"
-    lines = ["", f"arms    one change each against {base['id']}, at equal FLOP: {total}; `keel run --arms` runs them",
-             f"{'arm':<{wide}}{HEADINGS}  change", f"{_line(base, wide)}  the baseline"]  # fmt: skip
-    for item in runs:
-        lines.append(f"{_line(item, wide)}  {item['why']}")
-        lines += [f"{'':<{wide}}  follows: {derived}" for derived in [_derived(item)] if derived]
+def show(made: Mapping[str, Any], why: str | None, topics: Mapping[str, Sequence[str]]) -> str:
+    """The plan as a table for people; `why` adds the reasons and numbers of one topic, with formula and source."""
+    lines = [*show_decision(made["decision"], why), ""]
+    if made["experiments"]:
+        lines += _ladder(made, why)
+    wanted = tuple(topics[why]) if why else tuple({name for names in topics.values() for name in names})
+    return "\n".join(lines + _numbers(made["numbers"], wanted))
+
+
+def _ladder(made: Mapping[str, Any], why: str | None) -> list[str]:
+    lines = [
+        f"ladder  {made['family']} {FEATURES[made['family']].kind} from fresh weights, loss {made['objective']}, "
+        f"vocabulary {made['tokenizer']['vocabulary']}",
+        *_added(made),
+        *show_losses(made["losses"], made["objective"], why == "loss"),
+        f"total   {made['totals']['text']} ({show_count(made['totals']['flop'])} FLOP, "
+        f"memory {show_bytes(made['totals']['memory_bytes'])}; money: {made['totals']['usd_why']})",
+    ]  # fmt: skip
+    if why not in (None, "ladder"):
+        return [*lines, ""]
+    lines += ["", *show_runs(made["experiments"]), *show_arms(made.get("arms", {}), made["experiments"])]
+    target = made["targets"][0]
+    warning = f"; {target['warning']}" if target["warning"] else ""
+    return [*lines, "", f"then    forecast {show_count(target['params'])} params on {show_count(target['tokens'])} tokens "
+                        f"({target['flop']:.2g} FLOP){warning}", ""]  # fmt: skip
+
+
+def _added(made: Mapping[str, Any]) -> list[str]:
+    spec = made["experiments"][0]["spec"]
+    return show_added(spec["objective"], spec["options"], spec["size"]["context"])
+
+
+def _numbers(numbers: list[dict[str, Any]], prefixes: tuple[str, ...]) -> list[str]:
+    lines = []
+    for number in numbers:
+        if not number["name"].startswith(prefixes):
+            continue
+        inputs = ", ".join(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}"
+                           for name, value in number["inputs"].items())  # fmt: skip
+        value = f"{number['value']:.4g}" if isinstance(number["value"], float) else number["value"]
+        head = f"{number['name']} = {value}{' ' + number['unit'] if number['unit'] else ''}"
+        if number["yours"]:
+            lines.append(f"{head}  (yours)")
+            continue
+        if number["low"] is not None and number["high"] is not None:
+            head += f"  ({number['low']:.4g} to {number['high']:.4g})"
+        lines.append(head)
+        for label, text in (("formula", number["formula"]), ("inputs", inputs), ("source", number["source"]),
+                            ("valid", number["valid"]), ("outside", number["outside"])):  # fmt: skip
+            if text:
+                lines.append(f"    {label:<8}{text}")
     return lines
-
-
-HEADINGS = f"{'params':>8}{'tokens':>8}{'steps':>7}{'FLOP':>10}{'time':>14}"
-
-
-def _line(item: Mapping[str, Any], wide: int) -> str:
-    cost = item["cost"]
-    return (
-        f"{item['id']:<{wide}}{show_count(item['params']['total']):>8}{show_count(item['tokens']):>8}"
-        f"{item['spec']['steps']:>7}{cost['flop']:>10.2g}{show_duration(cost['s']):>14}"
-    )
-
-
-def _wide(runs: Sequence[Mapping[str, Any]]) -> int:
-    return max(LEAST_WIDTH, *(len(item["id"]) + 2 for item in runs))
-
-
-def _taught(item: Mapping[str, Any]) -> str:
-    return ("HELD OUT: " if item["held_out"] and item["kind"] == "branch" else "") + str(item["why"])
-
-
-def _derived(item: Mapping[str, Any]) -> str:
-    """What follows from the change: "family llama -> bert, steps 120 -> 210"."""
-    found = []
-    for name, (before, now) in item["derived"].items():
-        if isinstance(before, Mapping) and isinstance(now, Mapping):
-            found += [f"{name}.{key} {_plain(before.get(key))} -> {_plain(now.get(key))}"
-                      for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]  # fmt: skip
-        else:
-            found.append(f"{name} {_plain(before)} -> {_plain(now)}")
-    return ", ".join(found)
-
-
-def _plain(value: Any) -> str:
-    return "none" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)

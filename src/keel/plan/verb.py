@@ -1,4 +1,4 @@
-"""`keel plan`: read the study and its evidence, write plan.json, show it as a table."""
+"""`keel plan`: read the study and its evidence, decide, write plan.json, show it."""
 
 from __future__ import annotations
 
@@ -8,55 +8,122 @@ from pathlib import Path
 from typing import Any
 
 from keel.answer import Answer, Number
+from keel.catalog import store
 from keel.choose import base
-from keel.errors import Problem, StudyError
+from keel.errors import Problem, Refusal, Refused, StudyError
 from keel.files import read_json, sha256_file, write_json
-from keel.model.shapes import FEATURES
 from keel.objective import own
 from keel.objective.fact import Facts
 from keel.objective.held import facts_of
+from keel.plan.answer import decision_json
 from keel.plan.build import build
+from keel.plan.decide import Decision, decide
 from keel.plan.frame import Inputs
-from keel.plan.losses import show as show_losses
-from keel.plan.losses import show_added
 from keel.plan.notes import notes
-from keel.plan.show import show_arms, show_runs
+from keel.plan.show import show
 from keel.plan.tasks import asked
 from keel.study import Study, flatten
-from keel.units import show_bytes, show_count
 
 SCHEMA = "keel.plan/1"
 EVIDENCE = {"evidence/corpus.json": "keel.corpus/1", "evidence/machine.json": "keel.machine/1"}
 TOPICS = {
-    "route": (), "base": (), "loss": ("train.loss", "train.options"), "size": ("ladder.widths", "model", "data"),
+    "route": ("choose",), "base": ("start",), "loss": ("train.loss", "train.options"),
+    "size": ("size", "budget", "price", "speed", "advice", "ladder.widths", "model", "data"),
     "ladder": ("ladder", "train", "target", "tokenizer", "heldout", "arms", "start"),
 }  # fmt: skip
+LADDER = ("family", "objective", "tokenizer", "arms", "targets", "totals")
 
 
 def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None = None) -> Answer:
     """Make plan.json. Runs that exist keep their identity; what changed since the last plan is shown."""
-    wanted = EVIDENCE | ({base.BASE: base.SCHEMA} if base.named(study) else {})
-    evidence = {name: _read(folder, name, schema) for name, schema in wanted.items()}
-    base.check(folder, study, evidence.get(base.BASE))
+    as_of = as_of or time.strftime("%Y-%m-%d", time.gmtime())
+    known = store.of_study(folder)
+    corpus, machine, released = _evidence(folder, study, known)
     own.find_in(folder)
     judged = asked(folder, study)
-    made = build(Inputs(study, *evidence.values()), as_of or time.strftime("%Y-%m-%d", time.gmtime()))
-    made["reads"] = {name: sha256_file(folder / name) for name in wanted}
-    path = folder / "plan.json"
-    changes = _changes(path, made, folder)
-    write_json(path, SCHEMA, made)
-    shown = ("route", "family", "objective", "tokenizer", "experiments", "arms", "targets", "totals")
+    decision = decide(folder, study, known, corpus, machine, as_of)
+    made, refusal = _ladder(study, corpus, machine, released, decision, as_of)
+    made |= {"decision": decision_json(decision), "route": {"value": decision.route.value, "why": decision.route.why}}
+    read = [name for name in (*EVIDENCE, base.BASE) if (folder / name).exists() and _used(name, corpus, released)]
+    made["reads"] = {name: sha256_file(folder / name) for name in (*read, *known.overlays)}
+    made["numbers"] = [_plain(number) for number in decision.numbers] + made["numbers"]
+    changes = _changes(folder / "plan.json", made, folder)
+    write_json(folder / "plan.json", SCHEMA, made)
+    problems = [*decision.problems, *changes, *judged.problems, *notes(study, _facts(made)),
+                *(Problem(**item) for item in made["arms"]["problems"]), *refusal]  # fmt: skip
     return Answer(
-        result={name: made[name] for name in shown} | {"tasks": judged.result},
-        text="\n".join([*judged.lines, show(made, why)]), numbers=[Number(**number) for number in made["numbers"]], 
-        problems=[*changes, *judged.problems, *notes(study, made["objective"], _facts(made)),
-                  *(Problem(**item) for item in made["arms"]["problems"])],
-        reads=["study.toml", *wanted], writes=["plan.json"],
+        result=_result(made) | {"tasks": judged.result},
+        text="\n".join([*judged.lines, show(made, why, TOPICS)]),
+        numbers=[Number(**number) for number in made["numbers"]], problems=problems,
+        reads=["study.toml", *made["reads"]], writes=["plan.json"],
+        status="refused" if refusal and corpus is not None else "ok",
     )  # fmt: skip
 
 
-def _facts(made: Mapping[str, Any]) -> Facts:
-    return facts_of(made["objective"], made["experiments"][0]["spec"]["options"])
+def _used(name: str, corpus: Mapping[str, Any] | None, released: Mapping[str, Any] | None) -> bool:
+    return released is not None if name == base.BASE else corpus is not None
+
+
+def _evidence(
+    folder: Path, study: Study, known: store.Catalogue
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None, dict[str, Any] | None]:
+    """corpus.json, machine.json and base.json; the first two may be missing where the data are stated."""
+    stated = study.data.stated is not None and not (folder / "evidence/corpus.json").exists()
+    if stated:
+        machine = folder / "evidence/machine.json"
+        return None, read_json(machine, EVIDENCE["evidence/machine.json"]) if machine.exists() else None, None
+    corpus, machine_ = (_read(folder, name, schema) for name, schema in EVIDENCE.items())
+    released = None
+    if base.named(study, known):
+        released = _read(folder, base.BASE, base.SCHEMA)
+    base.check(folder, study, released)
+    return corpus, machine_, released
+
+
+def _ladder(
+    study: Study, corpus: dict[str, Any] | None, machine: dict[str, Any] | None, released: dict[str, Any] | None,
+    decision: Decision, as_of: str,
+) -> tuple[dict[str, Any], list[Problem]]:  # fmt: skip
+    """The ladder and its arms; without data at hand, or with too little, none and the reason."""
+    if corpus is None or machine is None:
+        return _no_ladder(study, as_of), [Problem("no ladder yet", "the data are stated and not at hand",
+                                                  "bring the files and run `keel look`", "[data]")]  # fmt: skip
+    try:
+        return build(Inputs(study, corpus, machine, released, decision.chosen.category), as_of), []
+    except Refused as error:
+        return _no_ladder(study, as_of), [Problem(*error.refusal)]
+
+
+def _no_ladder(study: Study, as_of: str) -> dict[str, Any]:
+    return {
+        "as_of": as_of, "study": study.model_dump(mode="json", by_alias=True), "study_sha256": study.digest(),
+        "family": None, "objective": None, "losses": [], "judge": None, "tokenizer": None, "unique_tokens": None,
+        "experiments": [], "arms": {"runs": [], "totals": {}, "problems": []}, "targets": [], "totals": None,
+        "numbers": [],
+    }  # fmt: skip
+
+
+def _result(made: Mapping[str, Any]) -> dict[str, Any]:
+    """What a program reads first: the decision, then the runs that would teach most."""
+    decided = made["decision"]
+    names = ("base", "shortlist", "dropped", "losses", "size", "cost", "binds", "from_scratch", "data", "budget",
+             "deployed", "use_cases", "smaller", "catalogue", "investments")  # fmt: skip
+    return {
+        "route": decided["route"]["value"], "category": decided["category"]["value"],
+        "why": {"route": decided["route"], "category": decided["category"]},
+        **{name: decided[name] for name in names}, "experiments": runs_of(made), **{name: made[name] for name in LADDER},
+    }  # fmt: skip
+
+
+def _plain(number: Number) -> dict[str, Any]:
+    return number._asdict() | {"inputs": dict(number.inputs)}
+
+
+def _facts(made: Mapping[str, Any]) -> tuple[str, Facts] | None:
+    """The ladder's loss and its facts."""
+    if not made["experiments"]:
+        return None
+    return made["objective"], facts_of(made["objective"], made["experiments"][0]["spec"]["options"])
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
@@ -64,6 +131,19 @@ def read_plan(folder: Path) -> dict[str, Any]:
     if not (folder / "plan.json").exists():
         raise StudyError("there is no plan yet", why="plan.json is missing", fix="run `keel plan`", where=str(folder))
     return read_json(folder / "plan.json", SCHEMA)
+
+
+def read_ladder(folder: Path) -> dict[str, Any]:
+    """plan.json of a plan that has runs.
+
+    Raises:
+        Refused: the plan decided without a ladder.
+    """
+    made = read_plan(folder)
+    if not made["experiments"]:
+        raise Refused(Refusal("the plan has no runs", "its data are stated and not at hand, or too small for a ladder",
+                              "bring the files, run `keel look`, then `keel plan`"))  # fmt: skip
+    return made
 
 
 def runs_of(made: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -92,13 +172,14 @@ def stale(folder: Path, study: Study, made: Mapping[str, Any]) -> list[Problem]:
 
 def _read(folder: Path, name: str, schema: str) -> dict[str, Any]:
     if not (folder / name).exists():
-        raise StudyError(f"{name} is missing", why="a plan needs evidence", fix="run `keel look`", where=str(folder))
+        raise StudyError(f"{name} is missing", why="a plan needs evidence, or data that are stated",
+                         fix="run `keel look`, or write [data] stated = { ... }", where=str(folder))  # fmt: skip
     return read_json(folder / name, schema)
 
 
 def _changes(path: Path, made: Mapping[str, Any], folder: Path) -> list[Problem]:
     """Finished runs that the new plan no longer names."""
-    planned = {item["id"] for item in made["experiments"]}
+    planned = {item["id"] for item in runs_of(made)}
     runs = {result.parent.name for result in (folder / "runs").glob("*/result.json")}
     left = sorted(runs - planned)
     if not left:
@@ -106,49 +187,3 @@ def _changes(path: Path, made: Mapping[str, Any], folder: Path) -> list[Problem]
     return [Problem(f"{len(left)} finished runs are not in this plan",
                     "the study or its evidence changed: " + ", ".join(left),
                     "they are kept as they are; `keel fit runs` still reads them", str(folder / "runs"))]  # fmt: skip
-
-
-def show(made: Mapping[str, Any], why: str | None = None) -> str:
-    """The plan as a table for people; `why` adds the numbers of one topic with formula, source and range."""
-    lines = [
-        f"route   {made['route']['value']}: {made['route']['why']}",
-        f"model   {made['family']} {FEATURES[made['family']].kind}, loss {made['objective']}, "
-        f"vocabulary {made['tokenizer']['vocabulary']}",
-        *_added(made),
-        *show_losses(made["losses"], made["objective"], why == "loss"),
-        f"total   {made['totals']['text']} ({show_count(made['totals']['flop'])} FLOP, "
-        f"memory {show_bytes(made['totals']['memory_bytes'])}; money: {made['totals']['usd_why']})",
-        "",
-        *show_runs(made["experiments"]),
-    ]  # fmt: skip
-    lines += show_arms(made.get("arms", {}), made["experiments"])
-    target = made["targets"][0]
-    warning = f"; {target['warning']}" if target["warning"] else ""
-    lines += ["", f"then    forecast {show_count(target['params'])} params on {show_count(target['tokens'])} tokens "
-                  f"({target['flop']:.2g} FLOP){warning}", ""]  # fmt: skip
-    wanted = TOPICS[why] if why else tuple({name for names in TOPICS.values() for name in names})
-    return "\n".join(lines + _numbers(made["numbers"], wanted))
-
-
-def _added(made: Mapping[str, Any]) -> list[str]:
-    spec = made["experiments"][0]["spec"]
-    return show_added(spec["objective"], spec["options"], spec["size"]["context"])
-
-
-def _numbers(numbers: list[dict[str, Any]], prefixes: tuple[str, ...]) -> list[str]:
-    lines = []
-    for number in numbers:
-        if not number["name"].startswith(prefixes):
-            continue
-        inputs = ", ".join(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}"
-                           for name, value in number["inputs"].items())  # fmt: skip
-        head = f"{number['name']} = {number['value']}{' ' + number['unit'] if number['unit'] else ''}"
-        if number["yours"]:
-            lines.append(f"{head}  (yours)")
-            continue
-        lines.append(head)
-        for label, text in (("formula", number["formula"]), ("inputs", inputs), ("source", number["source"]),
-                            ("valid", number["valid"]), ("outside", number["outside"])):  # fmt: skip
-            if text:
-                lines.append(f"    {label:<8}{text}")
-    return lines

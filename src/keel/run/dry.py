@@ -18,7 +18,7 @@ from keel.model.families import library
 from keel.model.shapes import SHAPES, Size
 from keel.objective.cost import head_of
 from keel.plan.spec import Spec, from_json
-from keel.plan.verb import read_plan, runs_of, stale
+from keel.plan.verb import read_ladder, runs_of, stale
 from keel.run import asked
 from keel.run.batches import Batches
 from keel.run.parts import ids_of, vocabulary_of
@@ -32,7 +32,7 @@ def dry(folder: Path, study: Study) -> Answer:
     Raises:
         StudyError: all that would fail later.
     """
-    made = read_plan(folder)
+    made = read_ladder(folder)
     problems = stale(folder, study, made)
     if problems:
         raise StudyError.all(problems)

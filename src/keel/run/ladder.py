@@ -17,7 +17,7 @@ from keel.laws.law import Target
 from keel.laws.read.runs import rows_of_runs
 from keel.plan.spec import SCHEMA as SPEC_SCHEMA
 from keel.plan.spec import from_json
-from keel.plan.verb import read_plan, stale
+from keel.plan.verb import read_ladder, stale
 from keel.run import asked
 from keel.run.chosen import chosen
 from keel.run.going import LadderProgress
@@ -42,7 +42,7 @@ class Ladder:
         arms: bool = False,
     ) -> None:
         self.folder, self.study, self.quiet = folder, study, quiet
-        self.plan = read_plan(folder)
+        self.plan = read_ladder(folder)
         problems = stale(folder, study, self.plan)
         if problems:
             raise StudyError.all(problems)

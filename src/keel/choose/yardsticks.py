@@ -1,0 +1,77 @@
+"""Which published results say something of a use case, and what a model scored there. One group is never set beside another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from keel.catalog.rows import Model
+from keel.catalog.store import Catalogue
+from keel.objective.fact import Use
+
+Group = tuple[str, str, str]  # dataset, metric, setting
+ADAPTED: Group = ("MTEB(eng, v2)", "mean of 41 tasks", "best published adaptation of this base, not the base itself")
+MNLI: Group = ("MNLI-m", "acc", "fine-tuned dev")
+SQUAD: Group = ("SQuAD2.0", "F1", "fine-tuned dev")
+XNLI: Group = ("XNLI", "acc avg", "zero-shot cross-lingual")
+HELLASWAG: Group = ("HellaSwag", "acc %", "few-shot base model (Open LLM Leaderboard settings)")
+MMLU: Group = ("MMLU", "acc %", "few-shot base model (Open LLM Leaderboard settings)")
+T5_SUPERGLUE: Group = ("SuperGLUE", "avg", "fine-tuned (T5 paper, via Epoch benchmark data)")
+COCO: Group = ("COCO T2I", "R@1 %", "zero-shot, 5k test")
+SUITE: Group = ("Avg38", "avg %", "zero-shot, 38 datasets")
+CAPTION: Group = ("COCO caption", "CIDEr", "4-shot")
+FID: Group = ("COCO FID-30k", "FID", "zero-shot")
+
+ENGLISH = frozenset({ADAPTED, MNLI, SQUAD, HELLASWAG, MMLU, T5_SUPERGLUE})
+LOWER_IS_BETTER = frozenset({"FID"})
+EMBEDDED: tuple[Group, ...] = (ADAPTED,)
+UNDERSTOOD: tuple[Group, ...] = (MNLI, XNLI, T5_SUPERGLUE)
+WRITTEN: tuple[Group, ...] = (HELLASWAG, MMLU, T5_SUPERGLUE)
+# In order: the first in which candidates have scores is used.
+OF: Mapping[Use, tuple[Group, ...]] = {
+    **{use: EMBEDDED for use in ("retrieval", "reranking", "text-ranking", "clustering", "sts", "sentence-similarity",
+                                 "pair-classification", "bitext-mining", "feature-extraction")},
+    **{use: UNDERSTOOD for use in ("text-classification", "token-classification", "fill-mask")},
+    **{use: (SQUAD, HELLASWAG, T5_SUPERGLUE) for use in ("question-answering", "table-question-answering")},
+    **{use: WRITTEN for use in ("text-generation", "summarization", "zero-shot-classification", "translation")},
+    "image-text-retrieval": (COCO,), "zero-shot-image-classification": (SUITE,), "image-to-text": (CAPTION,),
+    "image-text-to-text": (CAPTION,), "visual-question-answering": (CAPTION,), "text-to-image": (FID,),
+}  # fmt: skip
+
+
+class Score(NamedTuple):
+    """A score of a model within one group; `recorded` on the user's own use case."""
+
+    value: float
+    group: Group
+    source: str
+    recorded: bool = False
+
+    @property
+    def better(self) -> float:
+        """The value, turned so that more is better."""
+        return -self.value if self.group[1] in LOWER_IS_BETTER else self.value
+
+
+def scores(known: Catalogue, models: Sequence[Model], use: Use, languages: Sequence[str]) -> Mapping[str, Score]:
+    """Scores of models by id in the one group that most of them have, of those that speak of the use case."""
+    english = not languages or "en" in [code.split("-")[0].lower() for code in languages]
+    tables = [_table(known, models, group) for group in OF.get(use, ()) if english or group not in ENGLISH]
+    return max(tables, key=len, default={})
+
+
+def _table(known: Catalogue, models: Sequence[Model], group: Group) -> dict[str, Score]:
+    ids = {model.id for model in models}
+    if group == ADAPTED:
+        return {model.id: Score(model.best_adapted_mteb, group, f"{model.best_adapted_model}; {model.source}")
+                for model in models if model.best_adapted_mteb is not None}  # fmt: skip
+    return {row.model_id: Score(row.value, group, row.source)
+            for row in known.results if row.group == group and row.model_id in ids}  # fmt: skip
+
+
+def recorded(known: Catalogue, case: str, metric: str | None) -> Mapping[str, Score]:
+    """Scores on the user's own use case: rows of the overlay whose data set is its name."""
+    return {
+        row.model_id: Score(row.value, row.group, row.source, recorded=True) for row in known.results
+        if row.dataset == case and row.kept != "shipped" and (metric is None or row.metric == metric)
+    }  # fmt: skip

@@ -1,0 +1,97 @@
+"""The two investments, people's time and compute, against the deadline and the value: nodes needed, share, what is short."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from keel.errors import Problem, Refusal, Refused
+from keel.plan.means import Means
+from keel.plan.spending import Spending
+from keel.study import Study
+from keel.units import parse_duration_s, show_duration, show_usd
+
+DAY_S = 86400.0
+# Of the time until a deadline, the part that training may take: the rest is for data, trials and what goes wrong.
+TRAINING_SHARE = 0.5
+TRAINING_SOURCE = (
+    "convention: half of the time until the deadline; the rest is for trials, evaluation and what goes wrong"
+)
+
+
+def time_left_s(study: Study, as_of: str) -> float | None:
+    """Seconds until the deadline, from the day that the plan is made for; None without one."""
+    said = study.budget.deadline
+    if said is None:
+        return None
+    try:
+        return (date.fromisoformat(said) - date.fromisoformat(as_of)).days * DAY_S
+    except ValueError:
+        return parse_duration_s(said)
+
+
+def invest(study: Study, means: Means, cost: Spending, as_of: str) -> Mapping[str, Any]:
+    """Nodes = hours on one node / (half of the time left); money as a share of what the gain is worth a year.
+
+    Raises:
+        Refused: the deadline is past, or needs more nodes than may be had; with the smallest relaxation.
+    """
+    left = time_left_s(study, as_of)
+    nodes = _nodes(study, cost, left)
+    value = study.budget.value_usd or sum(case.value_usd or 0.0 for case in study.use_case) or None
+    spent = cost.usd.value if cost.usd else None
+    return {
+        "people_days": study.budget.people_days, "compute_usd": spent,
+        "compute_usd_low": cost.usd.low if cost.usd else None, "compute_usd_high": cost.usd.high if cost.usd else None,
+        "budget_usd": means.usd, "value_usd": value, "share_of_value": spent / value if spent and value else None,
+        "share_allowed": study.budget.share_of_value, "time_left_s": left, "training_share": TRAINING_SHARE,
+        "nodes": nodes, "hours_on_them": cost.hours.value / nodes if cost.hours and nodes else None,
+        "runs_a_week": _runs(cost, nodes),
+    }  # fmt: skip
+
+
+def _nodes(study: Study, cost: Spending, left_s: float | None) -> int | None:
+    if left_s is None or cost.hours is None:
+        return 1 if cost.hours is not None and cost.hours.value else None
+    hours = cost.hours.value
+    if left_s <= 0:
+        raise Refused(Refusal("the deadline is past", f"[budget] deadline = {study.budget.deadline}",
+                              "set one that lies ahead"))  # fmt: skip
+    allowed = TRAINING_SHARE * left_s / 3600
+    nodes = max(1, math.ceil(hours / allowed))
+    most = study.limits.nodes
+    if most is not None and nodes > most:
+        need_s = hours / most / TRAINING_SHARE * 3600
+        raise Refused(Refusal(
+            f"the deadline is too short: training takes {show_duration(3600 * hours)} on one {cost.node}",
+            f"{most} nodes train for {show_duration(3600 * hours / most)}, and half of {show_duration(left_s)} may be "
+            f"spent so ({TRAINING_SOURCE})",
+            f"the smallest relaxation: a deadline of {show_duration(need_s)}, or {nodes} nodes",
+        ))  # fmt: skip
+    return nodes
+
+
+def _runs(cost: Spending, nodes: int | None) -> float | None:
+    """How often such a run fits in a week on those nodes."""
+    if cost.hours is None or not cost.hours.value or nodes is None:
+        return None
+    return 7 * 24 * nodes / cost.hours.value
+
+
+def doubts(study: Study, found: Mapping[str, Any]) -> list[Problem]:
+    """Money beyond the budget or beyond its share of the value."""
+    problems = []
+    if found["compute_usd_low"] is not None and found["budget_usd"] and found["compute_usd_low"] > found["budget_usd"]:
+        problems.append(Problem(
+            f"the route costs {show_usd(found['compute_usd_low'])} at least, and the budget is {show_usd(found['budget_usd'])}",
+            "one pass over the data on the smallest candidate", "take part of the data, or raise the budget", "[budget]",
+        ))  # fmt: skip
+    if found["value_usd"] and found["budget_usd"] and found["budget_usd"] > found["share_allowed"] * found["value_usd"]:
+        problems.append(Problem(
+            f"the budget is {100 * found['budget_usd'] / found['value_usd']:.0f} % of a year's value",
+            f"at most {100 * found['share_allowed']:g} % was to be spent (budget.share_of_value)",
+            f"ask for {show_usd(found['share_allowed'] * found['value_usd'])}, or raise that share", "[budget]",
+        ))  # fmt: skip
+    return problems
