@@ -31,6 +31,12 @@ EPOCHS: Mapping[str, Epochs] = {
 }
 
 
+# What one sample makes of tokens, for the laws that count them, where nothing is said.
+LATENT = Estimate(256.0, 256.0, 1024.0, "256 px in patches of 2 of an 8-fold latent, as DiT/2; 512 px make 1024")
+UNIT_TOKENS: Mapping[str, Estimate] = {"diffusion": LATENT}
+ONE = Estimate(1.0, 1.0, 1.0, "")
+
+
 class Ask(NamedTuple):
     """A question of size. `flop`: training FLOP after reserves; `unique` counts `unit`s; `stated`: said, not measured.
 
@@ -62,11 +68,16 @@ class Ask(NamedTuple):
         return Epochs(self.max_epochs, "yours (max_epochs)")
 
     @property
+    def per_unit(self) -> Estimate:
+        """Tokens of one image or pair, where a law counts tokens; else one."""
+        return self.unit_tokens or UNIT_TOKENS.get(self.category, ONE)
+
+    @property
     def cap(self) -> Estimate | None:
         """The most tokens (or samples, where no law counts tokens) that the data give: epochs x unique."""
         if self.unique is None:
             return None
-        scale, per = self.epochs.most, self.unit_tokens or Estimate(1.0, 1.0, 1.0, "")
+        scale, per = self.epochs.most, self.per_unit
         return Estimate(scale * self.unique.value * per.value, scale * self.unique.low * per.low,
                         scale * self.unique.high * per.high, self.unique.source)  # fmt: skip
 

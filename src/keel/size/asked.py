@@ -118,14 +118,12 @@ def _count(name: str, text: str | None, problems: list[Problem]) -> float | None
         return None
     if not (math.isfinite(value) and value > 0):
         problems.append(
-            Problem(f"{where} is {text}", f"{COUNTS[name]} must be positive", "give a number above zero", where)
+            Problem(f"{text} is no amount", f"{COUNTS[name]} must be positive", "give a number above zero", where)
         )
         return None
     if name in CEILINGS and value > CEILINGS[name][0]:
         most, why = CEILINGS[name]
-        problems.append(
-            Problem(f"{where} is {value:.3g}, more than there can be", why, f"give at most {most:.3g}", where)
-        )
+        problems.append(Problem(f"{value:.3g} is more than there can be", why, f"give at most {most:.3g}", where))
         return None
     return value
 
@@ -139,7 +137,7 @@ def _deadline(text: str | None, problems: list[Problem]) -> float | None:
         problems += error.problems
         return None
     if not seconds > 0:
-        problems.append(Problem(f"--deadline is {text}", "time runs forward", 'write "6 weeks"', "--deadline"))
+        problems.append(Problem(f"{text} is no time", "time runs forward", 'write "6 weeks"', "--deadline"))
         return None
     return seconds
 
@@ -149,7 +147,9 @@ def _nodes(text: str | None, problems: list[Problem]) -> int | None:
         return None
     if text.strip().isdigit() and int(text) > 0:
         return int(text)
-    problems.append(Problem(f"--nodes is {text}", "a whole number of nodes is needed", "write 1 or more", "--nodes"))
+    problems.append(
+        Problem(f"{text} is no number of nodes", "a whole number of nodes is needed", "write 1 or more", "--nodes")
+    )
     return None
 
 
@@ -163,7 +163,7 @@ def _mfu(text: str | None, problems: list[Problem]) -> Estimate | None:
         ends = []
     if len(ends) not in (1, 2) or not all(0 < end <= 1 for end in ends) or ends != sorted(ends):
         problems.append(
-            Problem(f"--mfu is {text}", "a share of the dense peak, in (0, 1]", "write .4 or .3-.5", "--mfu")
+            Problem(f"{text} is no MFU", "a share of the dense peak, in (0, 1]", "write .4 or .3-.5", "--mfu")
         )
         return None
     return Estimate(sum(ends) / len(ends), ends[0], ends[-1], "yours (--mfu)")
@@ -173,9 +173,9 @@ def _category(given: Mapping[str, str | None], problems: list[Problem]) -> tuple
     """The kind of model: said, or that of the loss; a decoder where nothing is said (and the text says so)."""
     said, loss = given.get("category"), given.get("loss") or ""
     if loss and loss not in CATEGORY_OF_LOSS:
-        problems.append(Problem(f"--loss {loss} is no loss", "unknown name", nearest(loss, FACTS), "--loss"))
+        problems.append(Problem(f"'{loss}' is no loss", "unknown name", nearest(loss, FACTS), "--loss"))
     if said and said not in CATEGORIES:
-        problems.append(Problem(f"--category {said} is none", "unknown name", "one of: " + ", ".join(CATEGORIES),
+        problems.append(Problem(f"'{said}' is no category", "unknown name", "one of: " + ", ".join(CATEGORIES),
                                 "--category"))  # fmt: skip
     implied = CATEGORY_OF_LOSS.get(loss, "")
     if said and implied and said != implied:

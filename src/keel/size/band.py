@@ -102,13 +102,13 @@ def _upper(ask: Ask, laws: list[LawSize]) -> End | None:
 
 def _lower(ask: Ask, laws: list[LawSize], served: LawSize | None, high: End | None) -> tuple[End | None, list[Problem]]:
     """The greatest lower bound, and what to say where it lies above the upper one."""
-    near = [law.least_params for law in laws if law.least_params is not None]
-    ranges = [law.params_low for law in laws if law.params_low is not None]
+    near = [(law.least_params, law.law) for law in laws if law.least_params is not None]
+    ranges = [End(law.params_low, f"{law.law}, lower end") for law in laws if law.params_low is not None]
     found = []
     if near:
-        found.append(End(min(near), f"within {100 * TOLERANCE:g} % of the best loss"))
+        found.append(End(min(near)[0], f"within {100 * TOLERANCE:g} % of the best loss by {min(near)[1]}"))
     elif ranges:
-        found.append(End(min(ranges), "the laws' lower end"))
+        found.append(min(ranges))
     if ask.smallest_params is not None:
         found.append(End(ask.smallest_params, f"the smallest released member {ask.smallest_id}".strip()))
     if served is not None and served.params is not None:

@@ -1,6 +1,6 @@
 """The novice's path: the released model nearest in data and compute, with its recipe as published.
 
-distance = mean of |log10 (its data / yours)| and |log10 (its FLOP / yours)|, over those that both sides know
+Distance = mean of |log10 (its data / yours)| and |log10 (its FLOP / yours)|; what it does not tell counts `UNTOLD`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from keel.size.convert import bytes_per_token
 from keel.units import show_count
 
 GIGA, TERA, MEGA = 1e9, 1e12, 1e6
+UNTOLD = 1.0  # decades, for data or compute that a model does not tell: it is no recipe to copy
 BYTES_PER_WORD = "wikitext-103"  # the corpus whose words and bytes are both known
 CATEGORY_OF: Mapping[str, str] = {"vision": "vision", "vision-language": "vision-language",
                                   "image-generation": "diffusion"}  # fmt: skip
@@ -41,7 +42,7 @@ class Proven(NamedTuple):
         shape = f"{model.layers[0]} layers of {model.width}" if model.layers and model.width else ""
         parts = (
             f"{show_count(model.params)} params" if model.params else "", shape,
-            f"{model.data} ({_said(model)})" if model.data else _said(model),
+            " ".join(part for part in (model.data, f"({_said(model)})" if _said(model) else "") if part),
             f"{show_count(model.seen)} seen ({model.seen_unit})" if model.seen else "",
             f"context {model.context_said}" if model.context_said else "", model.objective, model.train_hardware,
             f"{self.flop:.2g} flop ({self.flop_from})" if self.flop else "", model.licence,
@@ -82,10 +83,11 @@ def nearest(
         if category_of(model) != category or allowed(model, limit) or (before is not None and model.year >= before):
             continue
         own, (cost, cost_from) = unique_of(model, unit, scales), flop_of(model)
-        gaps = {name: abs(math.log10(theirs / yours)) for name, theirs, yours in
-                (("data", own, unique), ("compute", cost, flop)) if theirs and yours}  # fmt: skip
+        sides = [side for side in (("data", own, unique), ("compute", cost, flop)) if side[2]]
+        gaps = {name: abs(math.log10(theirs / yours)) for name, theirs, yours in sides if theirs and yours}
         if gaps:
-            found.append(Proven(model, own, cost, cost_from, mean(gaps.values()), " and ".join(gaps)))
+            distance = mean([*gaps.values(), *[UNTOLD] * (len(sides) - len(gaps))])
+            found.append(Proven(model, own, cost, cost_from, distance, " and ".join(gaps)))
     return tuple(sorted(found, key=_order(params))[:most])
 
 

@@ -31,8 +31,8 @@ def size(given: Mapping[str, str | None], languages: Sequence[str] = (), reserve
         StudyError: everything that is wrong with the options.
         Refused: it cannot be done in the money or the time that was given.
     """
-    asked = read(given, languages, reserves)
     known = of_study(study)
+    asked = _asked(given, languages, reserves, known)
     place, held_back = _place(asked, known)
     unique = _unique(asked, known)
     flop = _flop(asked, place, held_back)
@@ -51,6 +51,22 @@ def size(given: Mapping[str, str | None], languages: Sequence[str] = (), reserve
     answer.problems = [*(found.problems if found else ()), *_ages(known, place, today), *_slow(place)]
     answer.text = show.text(answer.result, held_back if asked.usd else ())
     return answer
+
+
+def _asked(
+    given: Mapping[str, str | None], languages: Sequence[str], reserves: Sequence[str], known: Catalogue
+) -> Asked:
+    """The options as numbers; an unknown machine is said along with everything else that is wrong."""
+    try:
+        return read(given, languages, reserves)
+    except StudyError as error:
+        problems = list(error.problems)
+    if name := given.get("hardware"):
+        try:
+            find(known, name)
+        except StudyError as error:
+            problems += error.problems
+    raise StudyError.all(problems)
 
 
 def _place(asked: Asked, known: Catalogue) -> tuple[Place | None, tuple[budget.Reserve, ...]]:

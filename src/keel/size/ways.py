@@ -154,8 +154,7 @@ def _epochs(tokens: float, ask: Ask) -> float | None:
     """Passes over the unique data, at least one."""
     if ask.unique is None:
         return None
-    per = ask.unit_tokens.value if ask.unit_tokens else 1.0
-    return max(1.0, tokens / (ask.unique.value * per))
+    return max(1.0, tokens / (ask.unique.value * ask.per_unit.value))
 
 
 def valid_text(law: Law) -> str:
