@@ -87,7 +87,11 @@ def usual(chip: Accelerator, masked: bool = False) -> Estimate:
         >>> [round(usual(chips[name]).value, 2) for name in ("a100-sxm-80", "h100-sxm")]
         [0.39, 0.25]
     """
-    runs = [run for run in _shipped() if masked or not run.masked]
+    return usual_of([run for run in _shipped() if masked or not run.masked], chip)
+
+
+def usual_of(runs: Sequence[Run], chip: Accelerator) -> Estimate:
+    """MFU to expect, from these runs (not empty) alone: a retrodiction leaves out the run that it is to find."""
     same = [run for run in runs if _arch(run.chip) == _arch(chip)]
     if len(same) >= 3:
         return _range([run.mfu for run in same], f"runs on {_names(same)}{_kin(chip, same)}", same)
