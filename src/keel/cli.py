@@ -228,11 +228,22 @@ def size(
 
 
 @app.command()
-def report(study: StudyOption = Path("."), json: JsonOption = False) -> None:
+def report(
+    study: StudyOption = Path("."),
+    request: Annotated[
+        bool, typer.Option("--request", help="request.html: the budget as one page that can be approved.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
     """Write report.html: the answer first, then how we know."""
 
     def work() -> Answer:
         from keel.report.page import report
+
+        if request:
+            from keel.report.request import write
+
+            return write(study)
 
         return report(study)
 

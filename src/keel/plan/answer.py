@@ -27,7 +27,7 @@ def decision_json(made: Decision) -> dict[str, Any]:
         "data": _data(made), "budget": _budget(made), "deployed": _fleet(made),
         "use_cases": [{"name": item.case.name, "task": item.case.task, "weight": item.weight, "why": item.why}
                       for item in made.cases],
-        "smaller": smaller(made), "investments": dict(made.invested), "catalogue": {"sha256": made.known.digest, "overlays": list(made.known.overlays)},
+        "smaller": smaller(made), "problems": [problem._asdict() for problem in made.problems], "investments": dict(made.invested), "catalogue": {"sha256": made.known.digest, "overlays": list(made.known.overlays)},
     }  # fmt: skip
 
 

@@ -38,6 +38,8 @@ class Spending(NamedTuple):
             "usd_low": self.usd.low if self.usd else None, "usd_high": self.usd.high if self.usd else None,
             "usd": self.usd.value if self.usd else None, "hours": self.hours.value if self.hours else None,
             "hours_low": self.hours.low if self.hours else None, "hours_high": self.hours.high if self.hours else None,
+            "tokens": self.tokens.value if self.tokens else None, "tokens_low": self.tokens.low if self.tokens else None,
+            "tokens_high": self.tokens.high if self.tokens else None,
             "flop": self.flop.value if self.flop else None, "devices": self.devices, "hardware": self.node,
             "how": self.how,
         }  # fmt: skip

@@ -46,9 +46,13 @@ class Drawn:
 
     def shown(self) -> str:
         """A part of a page: the title, a drawing for wide columns and one for phones, the caption, the numbers."""
+        return f"<h3>{esc(self.title)}</h3>{self.figure()}{self.numbers()}"
+
+    def figure(self) -> str:
+        """The drawings with their caption alone."""
         sides = (("wide", WIDE_PX), ("narrow", NARROW_PX))
         drawings = "".join(self.drawing(width, f"{self.key}-{kind}", kind) for kind, width in sides)
-        return f"<h3>{esc(self.title)}</h3><figure>{drawings}{self._said()}</figure>{self.numbers()}"
+        return f"<figure>{drawings}{self._said()}</figure>"
 
     def _said(self) -> str:
         return f"<figcaption>{esc(f'{self.caption} {self.note}'.strip())}</figcaption>"
