@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keel import cli_catalog
 from keel.answer import Answer
 from keel.errors import Preempted, Problem, Refused, Stopped, StudyError
 
@@ -300,6 +301,9 @@ def demo(
         return demo(source, seed, to, corpus, quiet=json)
 
     _finish("demo", json, work)
+
+
+app.command("catalog")(cli_catalog.catalog)
 
 
 def _load(folder: Path, overrides: list[str] | None) -> Study:

@@ -8,7 +8,6 @@ from datetime import date
 from typing import NamedTuple
 
 from keel.catalog.rows import Accelerator, Corpus, Model, Offer, Result
-from keel.catalog.tables import COLLECTED
 from keel.errors import Problem
 
 Row = Model | Result | Corpus | Accelerator | Offer
@@ -51,7 +50,7 @@ def day(said: str) -> date | None:
 
 def days_old(row: Row, as_of: str) -> int | None:
     """Days from the row's date to `as_of`; None where either is no date."""
-    now, then = day(as_of), day(COLLECTED if isinstance(row, Result) else row.as_of)
+    now, then = day(as_of), day(row.as_of)
     return (now - then).days if now and then else None
 
 

@@ -52,12 +52,22 @@ def told(model: Model, code: str) -> Spoken:
     wanted, said = plain(code), model.languages
     if (listed := SETS.get((model.family, said))) is not None:
         return _in(listed, wanted)
+    return told_by(said, wanted)
+
+
+def told_by(said: str, code: str) -> Spoken:
+    """What a cell of languages says by itself, of a model or a corpus.
+
+    Example:
+        >>> told_by("en (mostly)", "en").yes, told_by("en", "de").yes, told_by("101", "de").yes
+        (True, False, None)
+    """
     if not said:
         return Spoken(None, "the languages are not recorded")
     named = _named(said)
     if named is None:
         return Spoken(None, f"the languages are given as '{said}' and no list is recorded")
-    return _in(named, wanted)
+    return _in(named, plain(code))
 
 
 def plain(code: str) -> str:
@@ -85,7 +95,7 @@ def _named(said: str) -> Languages | None:
     tasks = re.fullmatch(rf"({CODE}) \(\+({CODE}(?:, {CODE})*) tasks\)", said)
     if tasks:
         return Languages(frozenset({tasks[1], *tasks[2].split(", ")}), True, f"{source}: the latter as tasks alone")
-    mostly = re.fullmatch(rf"({CODE}) mostly", said)
+    mostly = re.fullmatch(rf"({CODE}) \(?mostly\)?", said)
     if mostly:
         return Languages(frozenset({mostly[1]}), False, source)
     parts = [part for part in re.split(r"[,;+\s]+", said) if part and part != "code"]

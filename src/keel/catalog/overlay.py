@@ -46,11 +46,12 @@ def problems(table: Table, rows: list[Any], path: Path, names: Names) -> list[Pr
             found.append(Problem(f"'{' '.join(filter(None, map(str, key)))}' is there twice",
                                  "the later would hide the earlier", "leave one out", str(path)))  # fmt: skip
         seen.add(key)
-        found += [Problem(what, why, fix, str(path)) for what, why, fix in _wrong(row, names)]
+        found += [Problem(what, why, fix, str(path)) for what, why, fix in wrong(row, names)]
     return found
 
 
-def _wrong(row: Model | Result | Corpus | Accelerator | Offer, names: Names) -> list[tuple[str, str, str]]:
+def wrong(row: Model | Result | Corpus | Accelerator | Offer, names: Names) -> list[tuple[str, str, str]]:
+    """What one row says that cannot be: (what, why, fix)."""
     if isinstance(row, Offer):
         return _offer(row, names["accelerators"])
     if isinstance(row, Result) and row.model_id not in names["models"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from keel.catalog.rows import Model, Result
+from keel.catalog.rows import Model, Result, shared_setting
 from keel.catalog.store import Catalogue
 
 # The metric's first word decides; of all others more is better.
@@ -49,7 +49,7 @@ def ranked(known: Catalogue, dataset: str, metric: str, setting: str) -> tuple[R
         >>> best[0].value <= best[-1].value
         True
     """
-    group = (dataset, metric, setting)
+    group = (dataset, metric, shared_setting(setting))
     found = [result for result in known.results if result.group == group]
     return tuple(sorted(found, key=lambda result: result.value, reverse=not lower_is_better(metric)))
 

@@ -5,6 +5,7 @@ Units: parameters, tokens, pairs and bytes are counts (not millions), rates are 
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple
 
 LicenceClass = Literal["permissive", "conditional", "non-commercial", "unreleased", "unclear", "unknown"]
@@ -62,6 +63,16 @@ class Model(NamedTuple):
     kept: str = SHIPPED
 
 
+def shared_setting(setting: str) -> str:
+    """A setting without the checkpoint that one harness names at its end.
+
+    Example:
+        >>> shared_setting("zero-shot (ViT-B-32/openai)"), shared_setting("fine-tuned test (R2 21.55, RL 40.69)")
+        ('zero-shot (its checkpoint)', 'fine-tuned test (R2 21.55, RL 40.69)')
+    """
+    return re.sub(r"\((?=[^()]*[_/])[\w./-]+\)$", "(its checkpoint)", setting)
+
+
 class Result(NamedTuple):
     """A score of a model; only those of one (dataset, metric, setting) may be ranked against each other."""
 
@@ -72,12 +83,13 @@ class Result(NamedTuple):
     value: float
     setting: str
     source: str
+    as_of: str = ""
     kept: str = SHIPPED
 
     @property
     def group(self) -> tuple[str, str, str]:
-        """What must agree before two results are compared."""
-        return self.dataset, self.metric, self.setting
+        """What must agree before two results are compared: the setting without its checkpoint's name."""
+        return self.dataset, self.metric, shared_setting(self.setting)
 
 
 class Corpus(NamedTuple):

@@ -126,6 +126,6 @@ def _flag(cell: str | None, where: str, problems: list[Problem]) -> bool | None:
     if text in ("", "?", "unknown"):
         return None
     if text not in (*YES, *NO):
-        problems.append(Problem(f"contaminated is '{cell}'", "it says whether the model saw the test sets", "y, n or empty",
+        problems.append(Problem(f"contaminated is '{cell}'", "it says if it saw the test sets", "y, n or empty",
                                 where))  # fmt: skip
     return text in YES

@@ -51,13 +51,13 @@ class Catalogue:
     @cached_property
     def overlays(self) -> tuple[str, ...]:
         """The overlay files that are laid over, as paths within the study, in the order in which they are."""
-        return tuple(f"{OVERLAY}/{path.name}" for table in TABLES.values() for path in self._own(table))
+        return tuple(f"{OVERLAY}/{path.name}" for table in TABLES.values() for path in self.files(table))
 
     @cached_property
     def digest(self) -> str:
         """sha256 of every file that the catalogue is made of."""
         shipped = {table.file: sha256_file(tables.FOLDER / table.file) for table in TABLES.values()}
-        own = {path.name: sha256_file(path) for table in TABLES.values() for path in self._own(table)}
+        own = {path.name: sha256_file(path) for table in TABLES.values() for path in self.files(table)}
         return digest({"shipped": shipped, "overlay": own})
 
     def check(self) -> None:
@@ -71,8 +71,8 @@ class Catalogue:
         if found:
             raise StudyError.all(found)
 
-    def _own(self, table: Table) -> list[Path]:
-        """Files of a table, the later over the earlier: those of refreshes by their date, then the user's own."""
+    def files(self, table: Table) -> list[Path]:
+        """The user's files of a table, the later over the earlier: refreshes by their date, then their own."""
         if self.overlay is None:
             return []
         dated = sorted(path for path in self.overlay.iterdir() if overlay.is_dated(table, path.name))
@@ -81,18 +81,18 @@ class Catalogue:
     def _read_own(self, table: Table) -> tuple[list[Any], list[Problem]]:
         rows: list[Any] = []
         problems: list[Problem] = []
-        for path in self._own(table):
+        for path in self.files(table):
             found, wrong = tables.scan(table, path, f"{OVERLAY}/{path.name}")
             rows += found
-            problems += wrong + overlay.problems(table, found, Path(OVERLAY) / path.name, self._names)
+            problems += wrong + overlay.problems(table, found, Path(OVERLAY) / path.name, self.names)
         return rows, problems
 
     @cached_property
-    def _names(self) -> Mapping[str, frozenset[str]]:
+    def names(self) -> Mapping[str, frozenset[str]]:
         """Ids that a row may point to: the shipped ones and those of the overlay that can be read."""
         found = {}
         for name, table in (("models", tables.MODELS), ("accelerators", tables.ACCELERATORS)):
-            own = [row for path in self._own(table) for row in tables.scan(table, path)[0]]
+            own = [row for path in self.files(table) for row in tables.scan(table, path)[0]]
             found[name] = frozenset(row.id for row in [*tables.read(table, tables.FOLDER / table.file), *own])
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -156,12 +157,20 @@ def read(table: Table, path: Path, kept: str = SHIPPED) -> list[Any]:
 def scan(table: Table, path: Path, kept: str = SHIPPED) -> tuple[list[Any], list[Problem]]:
     """The rows that can be read, and all that is wrong with the file."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.DictReader(file)
-            problems = _columns(table, lines.fieldnames or (), path)
-            rows = [] if problems else list(_rows(table, lines, path, kept, problems))
-    except (UnicodeDecodeError, csv.Error) as error:
+        text_ = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
         return [], [Problem(f"{path.name} is no CSV in UTF-8", str(error), "save it as CSV, UTF-8", str(path))]
+    return scan_text(table, text_, str(path), kept)
+
+
+def scan_text(table: Table, text_: str, name: str, kept: str = SHIPPED) -> tuple[list[Any], list[Problem]]:
+    """The same of a text; `name` says where it is from."""
+    lines = csv.DictReader(io.StringIO(text_, newline=""))
+    try:
+        problems = _columns(table, lines.fieldnames or (), name)
+        rows = [] if problems else list(_rows(table, lines, name, kept, problems))
+    except csv.Error as error:
+        return [], [Problem(f"{name} is no CSV", str(error), "save it as CSV, UTF-8", name)]
     return rows, problems
 
 
@@ -179,30 +188,30 @@ def _may_be_empty(table: Table, column: str) -> bool:
     return True
 
 
-def _columns(table: Table, found: Sequence[str], path: Path) -> list[Problem]:
+def _columns(table: Table, found: Sequence[str], where: str) -> list[Problem]:
     known = {*table.columns, "as_of"}
-    wrong = [_unknown_column(table, name, known, path) for name in found if name not in known]
+    wrong = [_unknown_column(table, name, known, where) for name in found if name not in known]
     twice = sorted({name for name in found if found.count(name) > 1})
-    wrong += [Problem(f"the column '{name}' is there twice", "one of them would be lost", "leave one out", str(path))
+    wrong += [Problem(f"the column '{name}' is there twice", "one of them would be lost", "leave one out", where)
               for name in twice]  # fmt: skip
-    wrong += [Problem(f"the column '{name}' is missing", f"all rows of {table.file} need it", f"add {name}", str(path))
+    wrong += [Problem(f"the column '{name}' is missing", f"all rows of {table.file} need it", f"add {name}", where)
               for name in required(table) if name not in found]  # fmt: skip
     return wrong
 
 
-def _unknown_column(table: Table, name: str, known: set[str], path: Path) -> Problem:
+def _unknown_column(table: Table, name: str, known: set[str], where: str) -> Problem:
     if found := CURRENCY.search(name.lower()):
         return Problem(f"the column '{name}' is in {found[1].upper()}", "the catalogue holds prices in USD only",
-                       "convert them and name the column price_usd_per_hour", str(path))  # fmt: skip
-    return Problem(f"unknown column '{name}'", f"{table.file} has no such column", nearest(name, known), str(path))
+                       "convert them and name the column price_usd_per_hour", where)  # fmt: skip
+    return Problem(f"unknown column '{name}'", f"{table.file} has no such column", nearest(name, known), where)
 
 
 def _rows(
-    table: Table, lines: csv.DictReader[str], path: Path, kept: str, problems: list[Problem]
+    table: Table, lines: csv.DictReader[str], name: str, kept: str, problems: list[Problem]
 ) -> Iterator[tuple[Any, ...]]:
     fields = frozenset(table.row._fields)  # type: ignore[attr-defined]
     for line in lines:
-        where = f"{path}, line {lines.line_num}"
+        where = f"{name}, line {lines.line_num}"
         if None in line or None in line.values():
             problems.append(Problem("a line has more or fewer cells than there are columns",
                                     "a comma too many or too few", "quote text with commas", where))  # fmt: skip
