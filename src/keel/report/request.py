@@ -34,14 +34,26 @@ padding:.9rem 0 0;border-top:1px solid var(--line)}
 .sign span{border-top:1px solid var(--ink);padding-top:.25rem;color:var(--muted);font-size:.8125rem}
 h2{margin-top:1.9rem}
 @media print{
-body{font-size:9.25pt;line-height:1.4}
-.answer{font-size:1.35rem}
-.kicker{margin-bottom:.8rem}
-h2{margin-top:.9rem;padding-top:.6rem}
-p,ul,dl,table,figure{margin-bottom:.5rem}
-figure{margin-top:.4rem}
-figure .wide{max-height:5.2cm}
-.sign{break-inside:avoid}
+@page{margin:9mm 13mm}
+html{font-size:11.5px}
+body{font-size:8pt;line-height:1.3}
+tr:last-child td{border-bottom:0}
+td .note{display:inline;margin-left:.4em}
+.answer{font-size:1.3rem;margin-bottom:.5rem}
+.kicker{margin-bottom:.5rem}
+.lead{max-width:none;margin-bottom:.25rem}
+.ask{margin-top:.6rem;padding-top:.5rem}
+.ask dd{font-size:.95rem}
+h2{margin:.5rem 0 .3rem;padding-top:.35rem;font-size:1rem}
+p,ul,dl,table,figure,.scroll{margin-bottom:.35rem}
+li{margin:.1rem 0}
+th,td{padding-top:.15rem;padding-bottom:.15rem}
+table{font-size:7.5pt}
+figure{margin-top:.25rem}
+figure svg{max-height:4.3cm}
+figcaption{margin-top:.1rem;font-size:7.5pt}
+.facts{gap:.1rem 1rem}
+.sign{margin-top:2.2rem;break-inside:avoid}
 }
 """
 

@@ -47,6 +47,8 @@ class Request(NamedTuple):
     usd_high: float | None
     kept: float
     hours: float | None
+    hours_low: float | None
+    hours_high: float | None
     flop: float | None
     devices: float | None
     node: str
@@ -67,6 +69,7 @@ class Request(NamedTuple):
     high_set_by: str
     unit: str
     unique: float | None
+    unique_high: float | None
     stated: bool
     served: tuple[Served, ...]
     others: tuple[Other, ...]
@@ -87,6 +90,7 @@ def request_of(plan: Tree, study: Study) -> Request:
         route_why=clean(route.get("why") or ""), category=_value(made.get("category")),
         base=_tree(made.get("base")) or None, usd_low=_whole(number(cost, "usd_low"), kept),
         usd_high=_whole(number(cost, "usd_high"), kept), kept=kept, hours=number(cost, "hours"),
+        hours_low=number(cost, "hours_low"), hours_high=number(cost, "hours_high"),
         flop=number(cost, "flop"), devices=number(cost, "devices"), node=clean(cost.get("hardware") or ""),
         how=clean(cost.get("how") or ""),
         tokens=number(cost, "tokens"), tokens_low=number(cost, "tokens_low"), tokens_high=number(cost, "tokens_high"),
@@ -94,7 +98,8 @@ def request_of(plan: Tree, study: Study) -> Request:
         value_usd=_worth(study), share=budget.share_of_value, binds=clean(made.get("binds") or ""),
         params=number(size, "params"), params_low=number(size, "params_low"), params_high=number(size, "params_high"),
         low_set_by=clean(size.get("low_set_by") or ""), high_set_by=clean(size.get("high_set_by") or ""),
-        unit=clean(data.get("unit") or "tokens"), unique=number(data, "unique"), stated=bool(data.get("stated")),
+        unit=clean(data.get("unit") or "tokens"), unique=number(data, "unique"), unique_high=number(data, "high"),
+        stated=bool(data.get("stated")),
         served=_served(made, study), others=tuple(_other(item) for item in _trees(made.get("smaller"))),
         risks=tuple(_risks(plan, made)), prices=tuple(_named(plan, "price.")),
         reserves=reserves,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from keel.report.markup import bullets, code, esc, facts, linked, paragraph, section, table, tag, unbroken
 from keel.report.request_figure import MoneyBuys
 from keel.report.request_input import Request, Served, Tree
-from keel.report.request_sums import said, sums
+from keel.report.request_sums import passes, said, sums
 from keel.report.request_words import base_words, money
 from keel.report.words import number, percent, show, sig_interval
 from keel.units import show_count, show_duration, show_usd
@@ -22,7 +22,7 @@ def ask_facts(made: Request) -> str:
     pairs = [
         ("Compute", money(made.usd_low, made.usd_high), _node(made)),
         ("People", f"{made.people_days:g} days" if made.people_days is not None else "not said", ""),
-        ("Done", _done(made), f"{show_duration(made.hours * 3600)} of training on one node" if made.hours else ""),
+        ("Done", _done(made), _time(made)),
         ("Share of the yearly value", *_share(made)),
     ]  # fmt: skip
     inner = "".join(
@@ -42,6 +42,10 @@ def _done(made: Request) -> str:
     return f"by {made.deadline}" if made.deadline[:1].isdigit() and "-" in made.deadline else f"within {made.deadline}"
 
 
+def _time(made: Request) -> str:
+    return f"{show_duration(made.hours_high * 3600)} of training at most, on one node" if made.hours_high else ""
+
+
 def _share(made: Request) -> tuple[str, str]:
     if made.value_usd is None:
         return "unknown", "the study says no value"
@@ -57,10 +61,18 @@ def bought(made: Request) -> str:
 
 def _bought(made: Request) -> Iterator[tuple[str, str]]:
     yield "route", f"<b>{esc(made.route)}</b>: {linked(made.route_why)}"
-    yield "base", esc(base_words(made)) if made.base else ""
+    yield "base", _base(made)
     yield "size", _size(made)
     yield "sees", _sees(made)
     yield "experiments", _experiments(made)
+
+
+def _base(made: Request) -> str:
+    """The base, and whence its licence is known."""
+    if not made.base:
+        return ""
+    basis, read = made.base.get("licence_basis"), made.base.get("as_of")
+    return esc(base_words(made) + (f"; licence by {basis}, read {read}" if basis and read else ""))
 
 
 def _size(made: Request) -> str:
@@ -79,19 +91,20 @@ def _sees(made: Request) -> str:
         return ""
     unit = made.unit if made.unit == "tokens" else f"tokens of {made.unit}"
     most = made.tokens_high if made.tokens_high and made.tokens_high > made.tokens * 1.01 else None
+    times = passes(made, most or made.tokens)
     upto = f", {show_count(most)} at most" if most else ""
-    times = f" ({(most or made.tokens) / made.unique:.2g} passes)" if made.unique and made.unit == "tokens" else ""
-    return esc(f"{show_count(made.tokens)} {unit}{upto}{times}")
+    return esc(f"{show_count(made.tokens)} {unit}{upto}" + (f": {times} over the data" if times else ""))
 
 
 def _experiments(made: Request) -> str:
     """How often the whole training fits into a week of one node."""
-    if not made.hours:
+    if not made.hours_low or not made.hours_high:
         return ""
-    week = HOURS_A_WEEK / made.hours
-    if week < 1:
-        return esc(f"one such training takes {1 / week:.2g} weeks of one node")
-    return esc(f"up to {show(float(f'{week:.2g}'))} such trainings a week on one node, one after the other")
+    slow, fast = (float(f"{HOURS_A_WEEK / hours:.2g}") for hours in (made.hours_high, made.hours_low))
+    if fast < 1:
+        return esc(f"one such training takes {made.hours_high / HOURS_A_WEEK:.2g} weeks of one node")
+    often = show(fast) if fast == slow else f"{show(slow)} to {show(fast)}"
+    return esc(f"{often} such trainings a week on one node, one after the other")
 
 
 def _uses(served: tuple[Served, ...]) -> str:

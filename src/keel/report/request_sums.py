@@ -72,10 +72,17 @@ def _less(made: Request, rates: Rates, share: float, name: str) -> Sum:
 
 def _passes(made: Request, seen: float) -> str:
     """Tokens, and how often that goes over the data where they are counted in tokens."""
-    said = f"{show_count(seen)} tokens seen"
-    if made.unit != "tokens" or not made.unique or made.route == "fine-tune":
-        return said
-    return f"{said}, {seen / made.unique:.2g} passes over the data"
+    times = passes(made, seen)
+    return f"{show_count(seen)} tokens seen" + (f": {times} over the data" if times else "")
+
+
+def passes(made: Request, seen: float) -> str:
+    """How often that goes over the most that the data may be; "" where they are not counted in tokens."""
+    most = made.unique_high or made.unique
+    if made.unit != "tokens" or not most or made.route == "fine-tune":
+        return ""
+    times = seen / most
+    return f"{times:.2g} passes" if abs(times - 1.0) > 0.005 else "1 pass"
 
 
 def _sizes(made: Request) -> tuple[Sum, ...]:
