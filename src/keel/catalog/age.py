@@ -22,12 +22,14 @@ class Limit(NamedTuple):
 
 
 LIMITS: Mapping[type, Limit] = {
-    Offer: Limit(90, "prices", "`keel catalog refresh prices`, or write today's in catalog/instances.csv of the study"),
-    Model: Limit(
-        365, "models", "`keel catalog refresh models`, or write newer rows in catalog/models.csv of the study"
+    Offer: Limit(
+        90, "prices", "`keel catalog refresh aws` (or azure, aws-sagemaker), or write today's in catalog/instances.csv"
     ),
-    Result: Limit(365, "results", "write newer rows in catalog/model_results.csv of the study"),
-    Corpus: Limit(365, "corpora", "write newer rows in catalog/corpora.csv of the study"),
+    Model: Limit(365, "models", "`keel catalog refresh hugging-face`, or write newer rows in catalog/models.csv"),
+    Result: Limit(
+        365, "results", "`keel catalog refresh timm` (or open-clip), or write newer rows in catalog/model_results.csv"
+    ),
+    Corpus: Limit(365, "corpora", "write newer rows in catalog/corpora.csv"),
     Accelerator: Limit(None, "peaks", ""),
 }
 

@@ -109,6 +109,11 @@ WHISPER = _set(
     False,
 )
 
+# By id, the corpora whose list is one of these.
+CORPORA: Mapping[str, Languages] = {
+    "cc100": CC100, "mc4": MC4, "roots": BLOOM, "cc25": MBART_25, "ml50-bitext": MBART_50, "nllb-mined": NLLB,
+    "fineweb-2": FINEWEB_2,
+}  # fmt: skip
 # (family, the column `languages` as the table has it) -> the set that the count stands for.
 SETS: Mapping[tuple[str, str], Languages] = {
     ("BERT", "104"): MBERT,

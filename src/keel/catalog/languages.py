@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from keel.catalog.language_sets import SETS, Languages
-from keel.catalog.rows import Model
+from keel.catalog.language_sets import CORPORA, SETS, Languages
+from keel.catalog.rows import Corpus, Model
 
 # What is written for the same language elsewhere: older codes, three letters, the two written norms of Norwegian.
 SAME: Mapping[str, str] = {
@@ -53,6 +53,19 @@ def told(model: Model, code: str) -> Spoken:
     if (listed := SETS.get((model.family, said))) is not None:
         return _in(listed, wanted)
     return told_by(said, wanted)
+
+
+def told_of_corpus(corpus: Corpus, code: str) -> Spoken:
+    """Whether a corpus holds a language.
+
+    Example:
+        >>> from keel.catalog.store import Catalogue
+        >>> corpora = Catalogue().corpora
+        >>> [told_of_corpus(corpora[name], "de").yes for name in ("cc100", "c4-en", "redpajama-v2", "webli")]
+        [True, False, True, None]
+    """
+    listed = CORPORA.get(corpus.id)
+    return _in(listed, plain(code)) if listed else told_by(re.sub(r"^\d+: ", "", corpus.languages), code)
 
 
 def told_by(said: str, code: str) -> Spoken:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def wrong(row: Model | Result | Corpus | Accelerator | Offer, names: Names) -> l
         return _offer(row, names["accelerators"])
     if isinstance(row, Result) and row.model_id not in names["models"]:
         return [(f"'{row.model_id}' is no model of the catalogue", f"a result on {row.dataset} belongs to it",
-                 f"{_near(row.model_id, names['models'])}; or add it in catalog/models.csv")]  # fmt: skip
+                 f"{near(row.model_id, names['models'])}; or add it in catalog/models.csv")]  # fmt: skip
     if isinstance(row, Result) and not math.isfinite(row.value):
         return [(f"the result of '{row.model_id}' on {row.dataset} is {row.value}", "it is no number", "write one")]
     if isinstance(row, Model | Corpus) and row.as_of and day(row.as_of) is None:
@@ -68,7 +69,7 @@ def _offer(row: Offer, accelerators: frozenset[str]) -> list[tuple[str, str, str
     found = []
     if row.accelerator_id not in accelerators:
         found.append((f"'{row.accelerator_id}' is no accelerator of the catalogue", f"{row.type} names it",
-                      f"{_near(row.accelerator_id, accelerators)}; or add it in catalog/accelerators.csv"))  # fmt: skip
+                      f"{near(row.accelerator_id, accelerators)}; or add it in catalog/accelerators.csv"))  # fmt: skip
     price = row.usd_per_hour
     if price is not None and not (math.isfinite(price) and price > 0):
         found.append(
@@ -84,7 +85,15 @@ def _offer(row: Offer, accelerators: frozenset[str]) -> list[tuple[str, str, str
     return found
 
 
-def _near(name: str, known: frozenset[str]) -> str:
-    """The nearest name; a list of hundreds would bury it."""
-    hint = nearest(name, known)
-    return hint if len(hint) < 200 else f"see `keel catalog` for all {len(known)} names"
+def near(name: str, known: Collection[str]) -> str:
+    """The nearest names; the list of all would bury them.
+
+    Example:
+        >>> near("bert-bas", ["bert-base", "gpt2"]), near("zzz", ["bert-base"])
+        ("did you mean 'bert-base'?", 'nothing like it among 1 names: `keel catalog models` lists them')
+    """
+    lower = {one.lower(): one for one in sorted(known, reverse=True)}
+    found = [lower[one] for one in get_close_matches(name.lower(), lower, n=3, cutoff=0.6)]
+    if found:
+        return "did you mean " + " or ".join(f"'{one}'" for one in found) + "?"
+    return f"nothing like it among {len(known)} names: `keel catalog models` lists them"

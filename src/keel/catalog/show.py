@@ -10,7 +10,7 @@ from keel.catalog.licence import HINT, basis
 from keel.catalog.rows import SHIPPED, Accelerator, Corpus, Model, Offer, Result
 from keel.catalog.shape_check import check
 from keel.catalog.store import Catalogue
-from keel.units import show_bytes, show_count, show_usd
+from keel.units import show_bytes, show_count
 
 UNKNOWN = "unknown"
 # Units by the end of a field's name, the longest first.
@@ -38,7 +38,7 @@ def cell(field: str, value: Any) -> str:
     if isinstance(value, str):
         return value
     if "usd" in field:
-        return show_usd(value) if value >= 10 else f"${value:.3f}"
+        return f"${value:,.2f}" if value >= 10 else f"${value:.3f}"
     if field.endswith("bytes"):
         return show_bytes(value)
     for end, unit in UNITS.items():
@@ -52,6 +52,16 @@ def _rate(value: float, unit: str) -> str:
         if value >= scale * 0.9995:
             return f"{value / scale:.4g} {letter}{unit}"
     return f"{value:.4g} {unit}"
+
+
+def clip(text: str, width: int) -> str:
+    """A cell of a table, cut with dots where it is too long; unknown is said.
+
+    Example:
+        >>> clip("512 (relative positions)", 12), clip("", 12)
+        ('512 (rela...', 'unknown')
+    """
+    return (text if len(text) <= width else f"{text[: width - 3]}...") or UNKNOWN
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from keel.answer import Answer, Number
 from keel.catalog import age, show
-from keel.catalog.languages import told, told_by
+from keel.catalog.languages import told, told_of_corpus
 from keel.catalog.licence import HINT, allowed
+from keel.catalog.overlay import near
 from keel.catalog.rows import SHIPPED, Accelerator, Corpus, Model, Offer
 from keel.catalog.shape_check import check
 from keel.catalog.store import Catalogue
@@ -120,7 +121,7 @@ def _why_corpus(row: Corpus, ask: Filters) -> str:
         return f"not {ask.modality}"
     if ask.licence and (reason := allowed(row, ask.licence)):
         return _short(row, ask.licence, reason)
-    if ask.language and (found := told_by(row.languages, ask.language)).yes is not True:
+    if ask.language and (found := told_of_corpus(row, ask.language)).yes is not True:
         return _language(found.yes, ask.language, found.why)
     return ""
 
@@ -147,14 +148,15 @@ def _why_offer(row: Offer, ask: Filters) -> str:
 
 
 def _model(row: Model) -> Sequence[str]:
-    return (row.id, show_count(row.params) if row.params else show.UNKNOWN, row.architecture[:28], row.licence_class,
-            (row.languages or show.UNKNOWN)[:20], row.context_said[:16] or show.UNKNOWN, str(row.year))  # fmt: skip
+    size = show_count(row.params) if row.params else show.UNKNOWN
+    return (row.id, size, show.clip(row.architecture, 28), row.licence_class,
+            show.clip(row.languages, 20), show.clip(row.context_said, 16), str(row.year))  # fmt: skip
 
 
 def _corpus(row: Corpus) -> Sequence[str]:
     return (row.id, row.modality, show_bytes(row.bytes) if row.bytes else show.UNKNOWN,
-            show_count(row.tokens) if row.tokens else show.UNKNOWN, (row.languages or show.UNKNOWN)[:20],
-            row.licence_class, row.domain[:40])  # fmt: skip
+            show_count(row.tokens) if row.tokens else show.UNKNOWN, show.clip(row.languages, 20),
+            row.licence_class, show.clip(row.domain, 40))  # fmt: skip
 
 
 def _chip(row: Accelerator) -> Sequence[str]:
@@ -202,11 +204,14 @@ def one(known: Catalogue, names: Sequence[str], as_of: str) -> Answer:
     Raises:
         StudyError: a name that is in no table, with the nearest that are.
     """
+    if not names:
+        raise StudyError("no name is given", why="show reads the names that follow it",
+                         fix="keel catalog show roberta-base aws:p4d.24xlarge", where="show")  # fmt: skip
     found, problems, text, numbers = [], [], [], []
     for name in names:
         rows = _rows(known, name)
         if not rows:
-            problems.append(Problem(f"'{name}' is in no table", "unknown name", nearest(name, _all(known)), "show"))
+            problems.append(Problem(f"'{name}' is in no table", "unknown name", near(name, _all(known)), "show"))
             continue
         found.append({"name": name, "rows": [row._asdict() for row in rows]})
         text.append("\n".join(_lines(known, rows)))

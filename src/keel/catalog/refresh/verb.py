@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from keel.answer import Answer
 from keel.catalog import tables
+from keel.catalog.overlay import near
 from keel.catalog.refresh import aws, azure, fetch, hugging_face, own, vision_results
 from keel.catalog.refresh.candidate import Candidate, Verdict
 from keel.catalog.refresh.gates import judge
@@ -115,7 +116,7 @@ def _urls(known: Catalogue, provider: str, wanted: Wanted) -> list[str]:
         none = Problem("no model is named", "the hub is asked for one model at a time",
                        "keel catalog refresh hugging-face roberta-base --online", "refresh")  # fmt: skip
         raise StudyError.all([
-            Problem(f"'{name}' is no model of the catalogue", "unknown name", nearest(name, known.models), "refresh")
+            Problem(f"'{name}' is no model of the catalogue", "unknown name", near(name, known.models), "refresh")
             for name in unknown
         ] or [none])  # fmt: skip
     return [hugging_face.url(known.models[name].hub_id) for name in wanted.names[1:]]
