@@ -19,9 +19,9 @@ from keel.laws.law import FLOP_PER_PARAM_TOKEN, Floats, Law
 from keel.laws.published import PUBLISHED
 
 PLENTY = 1e18  # unique tokens, where nothing is said of repeats
-SIZES = np.log(np.geomspace(1e3, 1e15, 481))
+SIZES = np.log(np.geomspace(1e3, 1e15, 61))
 NUDGE = 0.02  # of log N, for slopes along equal FLOP
-ROUNDS = 4
+ROUNDS = 6
 LOG_TOKENS = math.log(1e18)
 
 
@@ -130,12 +130,16 @@ def least_size(law: Law, point: Point, tolerance: float, unique: float | None = 
     """
     if point.loss is None:
         return None
-    grid = math.log(point.params) + np.linspace(math.log(1e-4), 0.0, 2001)
+    grid = math.log(point.params) + np.linspace(math.log(1e-4), 0.0, 241)
     tokens = point.flop / (FLOP_PER_PARAM_TOKEN * np.exp(grid))
     if point.data_bound:
         tokens = np.minimum(tokens, point.tokens)
     values = law.at(params=np.exp(grid), tokens=tokens, **held(law, unique))
-    return math.exp(float(grid[np.argmax(values <= point.loss * (1 + tolerance))]))
+    allowed = point.loss * (1 + tolerance)
+    if values[0] <= allowed:
+        return math.exp(float(grid[0]))
+    # Losses fall with size up to the best: read the curve from its low end.
+    return math.exp(float(np.interp(allowed, values[::-1], grid[::-1])))
 
 
 def held(law: Law, unique: float | None) -> dict[str, float]:

@@ -68,8 +68,11 @@ DECODER: tuple[Way, ...] = (
     Way("kaplan-optimal-size", why_not="biased to large models on few tokens: head FLOP ignored, long warm-up, "
         "untuned small models (Porian et al. 2024, arXiv:2406.19146)"),
 )  # fmt: skip
-DIFFUSION = (Way("dit-size", "tokens are those of image and text; noise is drawn anew, so repeats hurt less than in "
-                 "text; no law for U-Nets; no interval printed"),)  # fmt: skip
+DIFFUSION = (
+    Way("dit-size", "of diffusion transformers, none for U-Nets; tokens are those of image and text",
+        spread=Spread(1e18, log_sd=math.log(2.0) / NORMAL_90,
+                      source="a factor 2 either way by judgement: k is printed to one digit, no interval")),
+)  # fmt: skip
 WAYS: Mapping[str, tuple[Way, ...]] = {"decoder": DECODER, "encoder-decoder": DECODER, "diffusion": DIFFUSION}
 STACKS_NOTE = (
     "no compute-optimal law of a denoising encoder-decoder is published (Zhang et al. 2025, arXiv:2510.26622, find "
@@ -95,7 +98,9 @@ def _size(way: Way, ask: Ask) -> LawSize | None:
     middle = best(law, _at(ask.flop), _most(cap), fresh)
     if middle is None:
         return None
-    ends = [best(law, _at(ask.flop, end), _most(cap, end), fresh) for end in ("low", "high")]
+    here = (_at(ask.flop), _most(cap))
+    places = [(_at(ask.flop, end), _most(cap, end)) for end in ("low", "high")]
+    ends = [middle if place == here else best(law, *place, fresh) for place in places]
     low, high = (end or middle for end in ends)
     down, up = _factors(way, law, middle)
     least = least_size(law, middle, TOLERANCE, fresh)
