@@ -88,16 +88,26 @@ def _licences(case: Case, found: Found) -> Iterator[str]:
 
 
 def _smallest_first(case: Case, found: Found) -> Iterator[str]:
-    """R13: a smaller sister of the first is not passed over in silence."""
+    """R13: a smaller sister is dropped for a fact: never in silence, nor as one to grow to."""
     study = tomllib.loads(case.study)
-    first = shipped().get(next(iter(found.ids("shortlist")), ""))
-    if first is None or not first["params_total_m"] or study.get("start", {}).get("from", "auto") != "auto":
+    if study.get("start", {}).get("from", "auto") != "auto":
         return
-    dropped = set(found.ids("dropped"))
-    for id_, row in shipped().items():
-        smaller = row["params_total_m"] and float(row["params_total_m"]) < float(first["params_total_m"])
-        if row["family"] == first["family"] and smaller and id_ not in dropped:
-            yield f"{first['id']} comes first, and nothing is said of its smaller sister {id_}"
+    dropped = {item["id"]: str(item["why"]) for item in found.listed("dropped")}
+    for id_ in found.ids("shortlist"):
+        for sister in _smaller_sisters(id_):
+            if sister not in dropped and sister not in found.ids("shortlist"):
+                yield f"{id_} is listed, and nothing is said of its smaller sister {sister}"
+            elif re.search(r"\bgrow\b", dropped.get(sister, "")):
+                yield f"{id_} is listed, and its smaller sister {sister} is kept to grow to: {dropped[sister]}"
+
+
+def _smaller_sisters(id_: str) -> list[str]:
+    mine = shipped().get(id_)
+    if mine is None or not mine["params_total_m"]:
+        return []
+    family, size = mine["family"], float(mine["params_total_m"])
+    sisters = {other: row for other, row in shipped().items() if row["family"] == family and row["params_total_m"]}
+    return [other for other, row in sisters.items() if float(row["params_total_m"]) < size]
 
 
 def _quantities(case: Case, found: Found) -> Iterator[str]:

@@ -85,5 +85,7 @@ def test_an_unsound_answer_is_told() -> None:
     for words in ("route", "category", "binds", "twice", "no reason", "shortlisted and dropped", "non-commercial",
                   "above params_high", "set by nothing", "the budget is 2", "stated, not measured", "W1"):  # fmt: skip
         assert words in told, words
-    first = _found(**(dict(found.result) | {"shortlist": [{"id": "gpt2-xl", "covers": [], "score": 1, "why": "x"}]}))
-    assert "smaller sister gpt2" in "\n".join(sound_answer.complaints(case, first))
+    assert "nothing is said of its smaller sister gpt2-medium" in told
+    grown = {"dropped": [{"id": "gpt2", "why": "grow to it"}]}
+    told = "\n".join(sound_answer.complaints(case, _found(**(dict(found.result) | grown))))
+    assert "gpt2 is kept to grow to" in told
