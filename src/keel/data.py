@@ -20,7 +20,7 @@ OF_TEXT = ("text", "time")
 class Table(BaseModel):
     """A TOML table: unknown fields are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Stated(Table):
@@ -170,7 +170,7 @@ def _stated(stated: Mapping[str, Any]) -> list[Problem]:
     if not any(name in said for name in needs):
         found.append(Problem("the corpus is stated to be empty", f"none of {', '.join(needs)} is given",
                              "state one of them, or name files: [data] train", where))  # fmt: skip
-    if "bytes" in said and "tokens" in said and text:
+    if "bytes" in said and "tokens" in said and text and not found:
         ratio = said["bytes"] / said["tokens"]
         if not BYTES_A_TOKEN[0] <= ratio <= BYTES_A_TOKEN[1]:
             found.append(Problem(f"stated: {ratio:.3g} bytes a token", "text has between .5 and 40",

@@ -68,6 +68,8 @@ class UseCase(Table):
     @field_validator("task")
     @classmethod
     def _known_task(cls, task: str) -> str:
+        if any(word in task for word in ("speech", "audio", "voice")):
+            raise ValueError(f"'{task}': speech is out of scope: no loss, law or judge of keel is about sound")
         if task not in TASKS:
             raise ValueError(f"unknown task '{task}'; {nearest(task, TASKS)}")
         return task

@@ -83,7 +83,8 @@ def test_a_plan_in_both_shapes(looked: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert done.exit_code == 0, done.output
     assert "wrote   plan.json" in done.stdout
     tree = json.loads(invoke("plan", "--json", "--set", "train.seed=7").stdout)
-    assert (tree["status"], tree["writes"], tree["problems"]) == ("ok", ["plan.json"], [])
+    assert (tree["status"], tree["writes"]) == ("ok", ["plan.json"])
+    assert [problem["what"] for problem in tree["problems"]] == ["no use case is said", "no budget is said"]
     assert [number["value"] for number in tree["numbers"] if number["yours"]] == [7]
     assert [number["name"] for number in tree["numbers"] if number["yours"]] == ["train.seed"]
 

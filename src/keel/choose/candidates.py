@@ -22,6 +22,7 @@ TOKENS_IN, TOKENS_OUT = 128.0, 64.0
 WRITES = frozenset({"text-generation", "summarization", "translation", "image-to-text", "image-text-to-text"})
 BYTES_A_PARAM = 2.0  # served in 16 bits
 ROOM = 1.2  # weights and what a query needs beside them
+STATE_BYTES = 16.0  # of a parameter in training: weights, gradient, master copy and AdamW's two moments
 
 
 class Dropped(NamedTuple):
@@ -49,12 +50,15 @@ class Survey(NamedTuple):
     dropped: tuple[Dropped, ...]
 
 
-def survey(known: Catalogue, cases: Sequence[Weighed], held: Holdings, limits: Limits, chosen: Chosen) -> Survey:
+def survey(
+    known: Catalogue, cases: Sequence[Weighed], held: Holdings, limits: Limits, chosen: Chosen,
+    training: Training | None = None,
+) -> Survey:  # fmt: skip
     """The licence filters first, then use, category, languages, latency and memory."""
     kept, dropped = list[Candidate](), list[Dropped]()
     for model in known.models.values():
         cells = row(model, cases)
-        found = _fact(known, model, cells, cases, held, limits, chosen)
+        found = _fact(known, model, cells, cases, held, limits, chosen, training)
         if isinstance(found, Dropped):
             dropped.append(found)
         else:
@@ -64,7 +68,7 @@ def survey(known: Catalogue, cases: Sequence[Weighed], held: Holdings, limits: L
 
 def _fact(
     known: Catalogue, model: Model, cells: Sequence[Cell], cases: Sequence[Weighed], held: Holdings, limits: Limits,
-    chosen: Chosen,
+    chosen: Chosen, training: Training | None,
 ) -> Dropped | tuple[str, ...]:  # fmt: skip
     """The first fact that drops a model, else its caveats."""
     if reason := licence.allowed(model, limits.licence):
@@ -74,22 +78,17 @@ def _fact(
         return Dropped(model.id, "use", f"{model.modality} ({model.objective}): no use case of this study is about it")
     if cases and not any(cell.strength for cell in cells):
         return Dropped(model.id, "use", f"serves none of them: {cells[0].task}: {cells[0].why} {_by(cells[0])}")
-    if kind.category != chosen.category:
+    if kind.category not in (chosen.category, *chosen.tied):
         return Dropped(model.id, "category", f"it is {kind.category}; {chosen.why}")
     spoken = _languages(model, held)
     if isinstance(spoken, Dropped):
         return spoken
-    for item in cases:
-        if item.case.serve and (late := _too_slow(known, model, item.case)):
-            return late
-    if limits.memory_gb and model.params:
-        need = model.params * BYTES_A_PARAM * ROOM
-        if need > limits.memory_gb * 1e9:
-            return Dropped(
-                model.id, "memory", f"needs {need / 1e9:.3g} GB to serve, and the limit is {limits.memory_gb:g}"
-            )
+    if late := _cannot_serve(known, model, cases, limits):
+        return late
+    if training is not None and model.params and (big := training.too_large(model.params)):
+        return Dropped(model.id, "memory", big)
     unsized = () if model.params else ("its size is unknown",)
-    return (*spoken, *unsized, *_weak(cells))
+    return (*spoken, *unsized, *_short(model, held), *_weak(cells))
 
 
 def _by(cell: Cell) -> str:
@@ -116,23 +115,55 @@ def _languages(model: Model, held: Holdings) -> Dropped | tuple[str, ...]:
     )
 
 
-def _too_slow(known: Catalogue, model: Model, case: UseCase) -> Dropped | None:
-    """A limit of latency or of the serving chip's memory that even the optimistic end misses."""
-    serve = case.serve
-    chip = known.accelerators.get(serve.accelerator or "") if serve else None
-    if serve is None or chip is None or model.params is None:
+def _cannot_serve(known: Catalogue, model: Model, cases: Sequence[Weighed], limits: Limits) -> Dropped | None:
+    """Limits of memory and of latency that even the optimistic end misses, all of them."""
+    if model.params is None:
         return None
-    need = model.params * BYTES_A_PARAM * ROOM
-    if chip.memory_bytes and need > chip.memory_bytes:
-        return Dropped(model.id, "memory", f"{case.name}: needs {need / 1e9:.3g} GB, a {chip.id} has "
-                       f"{chip.memory_bytes / 1e9:.3g}")  # fmt: skip
-    if serve.latency_ms is None:
-        return None
-    took = query_ms(chip, model.params, case)
-    if took.low <= serve.latency_ms:
-        return None
-    return Dropped(model.id, "latency", f"{case.name}: {took.low:.3g}-{took.high:.3g} ms a query on a {chip.id}, and the "
-                   f"limit is {serve.latency_ms:g} ({took.source})")  # fmt: skip
+    need, facts, kinds = model.params * BYTES_A_PARAM * ROOM, list[str](), list[str]()
+    if limits.memory_gb and need > limits.memory_gb * 1e9:
+        facts.append(f"memory: needs {need / 1e9:.3g} GB to serve, and the limit is {limits.memory_gb:g}")
+        kinds.append("memory")
+    for item in cases:
+        serve = item.case.serve
+        chip = known.accelerators.get(serve.accelerator or "") if serve else None
+        if serve is None or chip is None:
+            continue
+        if chip.memory_bytes and need > chip.memory_bytes:
+            facts.append(f"memory: {item.case.name}: needs {need / 1e9:.3g} GB, a {chip.id} has {chip.memory_bytes / 1e9:.3g}")
+            kinds.append("memory")
+        if serve.latency_ms is not None and (took := query_ms(chip, model.params, item.case)).low > serve.latency_ms:
+            facts.append(f"latency: {item.case.name}: {took.low:.3g} to {took.high:.3g} ms a query on a {chip.id}, and the "
+                         f"limit is {serve.latency_ms:g} ({took.source})")  # fmt: skip
+            kinds.append("latency")
+    return Dropped(model.id, "latency" if "latency" in kinds else "memory", "; ".join(facts)) if facts else None
+
+
+def document_tokens(held: Holdings) -> float | None:
+    """Tokens of a mean document; None where it is unknown."""
+    return held.unique.value / held.documents if held.text and held.unique and held.documents else None
+
+
+def _short(model: Model, held: Holdings) -> tuple[str, ...]:
+    """A context that cuts a mean document."""
+    long = document_tokens(held)
+    if long is None or model.context is None or long <= model.context:
+        return ()
+    return (f"its context of {model.context:,} positions cuts a mean document of {long:,.0f} tokens",)
+
+
+class Training(NamedTuple):
+    """The nodes that may train: their memory, and how it is called."""
+
+    bytes: float
+    name: str
+
+    def too_large(self, params: float) -> str:
+        """Why so many parameters cannot be trained there; "" where they can."""
+        need = STATE_BYTES * params
+        if need <= self.bytes:
+            return ""
+        return (f"memory: training takes {STATE_BYTES:g} bytes a parameter, {need / 1e9:,.0f} GB, and {self.name} has "
+                f"{self.bytes / 1e9:,.0f}; [limits] nodes allows more")  # fmt: skip
 
 
 def query_ms(chip: Accelerator, params: float, case: UseCase) -> Estimate:

@@ -21,12 +21,17 @@ CLOSE = 1e-9
 
 
 class Chosen(NamedTuple):
-    """`covers`: by category, the share of weight that its best kinds serve; `why` a sentence, `beside` what is near."""
+    """`covers`: by category, the share of weight that its best kinds serve; `why` a sentence, `beside` what is near.
+
+    `tied`: categories that cover as much, shown beside. `unserved`: use case, task and why the category cannot serve it.
+    """
 
     category: Category
     why: str
     covers: Mapping[Category, float]
     beside: tuple[str, ...] = ()
+    tied: tuple[Category, ...] = ()
+    unserved: tuple[tuple[str, str, str], ...] = ()
 
 
 def covers(cases: Sequence[Weighed]) -> dict[Category, float]:
@@ -56,8 +61,9 @@ def choose(cases: Sequence[Weighed], held: Holdings) -> Chosen:
         return Chosen(near[0], _why(near[0], cases, found), found, _beside(near[0], cases, found, trainable))
     name, reason = _tie(near, cases, held)
     also = " and ".join(each for each in near if each != name)
+    tied = tuple(each for each in near if each != name)
     return Chosen(name, f"{name} and {also} cover the same {_percent(most)} of the weight: {reason}", found,
-                  _beside(name, cases, found, trainable))  # fmt: skip
+                  _beside(name, cases, found, trainable), tied)  # fmt: skip
 
 
 def _tie(near: Sequence[Category], cases: Sequence[Weighed], held: Holdings) -> tuple[Category, str]:

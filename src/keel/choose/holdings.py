@@ -27,11 +27,17 @@ class Holdings(NamedTuple):
     documents: float | None
     labels: float | None
     pairs: float | None
+    text_tokens: float | None
     languages: tuple[str, ...]
     few: tuple[str, ...]
     domain: str
     stated: bool
     source: str
+
+    @property
+    def supervised(self) -> bool:
+        """Whether a sample is an input with its output: a translation, a summary, an instruction's answer."""
+        return self.modality in ("parallel", "instructions")
 
     @property
     def text(self) -> bool:
@@ -61,7 +67,7 @@ def _measured(study: Study, corpus: Mapping[str, Any]) -> Holdings:
         unique=Estimate(row["train_tokens"] * fresh, row["train_tokens_low"] * fresh, row["train_tokens_high"],
                         f"keel look, {row['vocabulary']} tokens of vocabulary"),
         bytes=float(corpus["bytes"]["value"]), documents=float(corpus["documents"]["value"]), labels=_labelled(study),
-        pairs=float(corpus["documents"]["value"]) if sides else None,
+        pairs=float(corpus["documents"]["value"]) if sides else None, text_tokens=row["train_tokens"],
         languages=sides or tuple(code for code, share in shares if share >= LEAST_SHARE),
         few=tuple(code for code, share in shares if share < LEAST_SHARE), domain="", stated=False,
         source="evidence/corpus.json",
@@ -87,7 +93,7 @@ def _stated(known: Catalogue, study: Study) -> Holdings:
     pairs = float(said.pairs) if said.pairs is not None else None
     if unit == "tokens":
         unique = _tokens(known, said.tokens, said.bytes, said.languages)
-        modality = "parallel" if pairs and not said.tokens and not said.bytes else "text"
+        modality = "parallel" if pairs and pairs >= (said.documents or 0) else "text"
     else:
         count = said.documents if unit == "images" else pairs or said.documents
         unique, modality = (Estimate(count, count, count, STATED) if count else None), said.modality
@@ -97,7 +103,7 @@ def _stated(known: Catalogue, study: Study) -> Holdings:
                           f"{unique.source}; less {100 * said.duplicates:.3g} % duplicates")  # fmt: skip
     return Holdings(
         modality=modality, unit=unit, unique=unique, bytes=said.bytes, documents=said.documents,
-        labels=float(said.labels) if said.labels is not None else None, pairs=pairs, languages=said.languages, few=(),
+        labels=float(said.labels) if said.labels is not None else None, pairs=pairs, text_tokens=said.tokens, languages=said.languages, few=(),
         domain=said.domain, stated=True, source=f"[data] stated ({STATED})",
     )  # fmt: skip
 

@@ -6,19 +6,21 @@ user's own use cases were scored, within their margin. A model without a compara
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from keel.catalog.store import Catalogue
 from keel.choose import yardsticks
-from keel.choose.candidates import Candidate, Dropped
+from keel.choose.candidates import Candidate, Dropped, document_tokens
 from keel.choose.holdings import Holdings
+from keel.choose.kinds import KINDS
 from keel.choose.weights import Weighed
 from keel.choose.yardsticks import Score
 
 CLOSE = 0.10  # of the best score: a convention, shown
 MARGIN = 0.02  # of a metric, where a use case names none
-LONGEST = 8
+LONGEST, TIED_PLACES = 8, 3
 INFINITE = float("inf")
 
 
@@ -40,7 +42,9 @@ class Shortlist(NamedTuple):
     yardstick: str
 
 
-def shortlist(known: Catalogue, candidates: Sequence[Candidate], cases: Sequence[Weighed], held: Holdings) -> Shortlist:
+def shortlist(
+    known: Catalogue, candidates: Sequence[Candidate], cases: Sequence[Weighed], held: Holdings, main: str
+) -> Shortlist:
     """Candidates in order; those that are not shown are dropped with the reason."""
     own = _recorded(known, cases)
     if own:
@@ -52,21 +56,45 @@ def shortlist(known: Catalogue, candidates: Sequence[Candidate], cases: Sequence
     def order(item: Candidate) -> tuple[float, ...]:
         name, unsure = item.model.id, any("is unknown" in text for text in item.caveats)
         tier = 0.0 if name in good else 1.0 if name not in scored else 2.0
-        return -round(item.cover, 9), float(unsure), tier, item.model.params or INFINITE, -item.model.year
+        return (float(KINDS[item.kind].category != main), -round(item.cover, 9), float(unsure), _cut(item, held), tier,
+                item.model.params or INFINITE, -item.model.year)  # fmt: skip
 
-    ordered = sorted(candidates, key=order)
-    firsts, dropped, family = list[Candidate](), list[Dropped](), dict[str, str]()
-    for item in ordered:
-        first = family.setdefault(item.model.family, item.model.id)
-        if first == item.model.id:
-            firsts.append(item)
-        else:
-            dropped.append(Dropped(item.model.id, "larger", f"of the family {item.model.family}, {first} is tried first; "
-                                   "grow to it only when a recorded acceptance metric is missed"))  # fmt: skip
+    firsts, dropped = _smallest(candidates)
+    firsts = _mixed(sorted(firsts, key=order), main)
     ranked = [Ranked(item, scored.get(item.model.id), _why(item, scored, good, used)) for item in firsts]
     beyond = [Dropped(item.candidate.model.id, "rank", f"ranked {place} of {len(ranked)}: {item.why}")
               for place, item in enumerate(ranked[LONGEST:], LONGEST + 1)]  # fmt: skip
     return Shortlist(tuple(ranked[:LONGEST]), (*dropped, *beyond), _grown(candidates, firsts), used)
+
+
+def _smallest(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
+    """The smallest member of each family; the others wait until it misses what is accepted."""
+    first: dict[tuple[str, str], Candidate] = {}
+    for item in sorted(candidates, key=lambda each: each.model.params or INFINITE):
+        first.setdefault((item.model.family, item.kind), item)
+    kept = {item.model.id for item in first.values()}
+    return list(first.values()), [
+        Dropped(item.model.id, "larger", f"of the family {item.model.family}, "
+                f"{first[item.model.family, item.kind].model.id} is tried first; grow to it only when a recorded acceptance "
+                "metric is missed")
+        for item in candidates if item.model.id not in kept
+    ]  # fmt: skip
+
+
+def _mixed(ordered: list[Candidate], main: str) -> list[Candidate]:
+    """The main category first; where another one ties with it, it has its places too."""
+    own = [item for item in ordered if KINDS[item.kind].category == main]
+    tied = [item for item in ordered if KINDS[item.kind].category != main]
+    places = LONGEST - min(len(tied), TIED_PLACES)
+    return [*own[:places], *tied[:TIED_PLACES], *own[places:], *tied[TIED_PLACES:]]
+
+
+def _cut(item: Candidate, held: Holdings) -> float:
+    """0 where a mean document fits its context, else how many contexts it takes, in steps of four."""
+    long = document_tokens(held)
+    if long is None or item.model.context is None or long <= item.model.context:
+        return 0.0
+    return float(math.ceil(math.log(long / item.model.context, 4)))
 
 
 def _published(known: Catalogue, candidates: Sequence[Candidate], cases: Sequence[Weighed],
@@ -134,13 +162,22 @@ def _by_record(
         return float(not met), float(not good), float(not scored), -round(item.cover, 9), item.model.params or INFINITE
 
     ordered = sorted(candidates, key=order)
-    first = next(iter(own))
+    first, dropped, seen, kept = next(iter(own)), list[Dropped](), set[tuple[str, str]](), list[Candidate]()
+    for item in ordered:
+        scored, met = any(item.model.id in scores for scores in own.values()), worst(item)[1]
+        if scored and not met:
+            dropped.append(Dropped(item.model.id, "missed", _told(item, own, *worst(item))))
+        elif scored or (item.model.family, item.kind) not in seen:
+            seen.add((item.model.family, item.kind))
+            kept.append(item)
+        else:
+            dropped.append(Dropped(item.model.id, "larger", f"another of the family {item.model.family} is tried first"))
     ranked = [Ranked(item, own[first].get(item.model.id), _told(item, own, *worst(item)),
-                     worst(item)[1] if any(item.model.id in scores for scores in own.values()) else None)
-              for item in ordered]  # fmt: skip
+                     True if any(item.model.id in scores for scores in own.values()) else None)
+              for item in kept]  # fmt: skip
     beyond = [Dropped(item.candidate.model.id, "rank", f"ranked {place}: {item.why}")
               for place, item in enumerate(ranked[LONGEST:], LONGEST + 1)]  # fmt: skip
-    return Shortlist(tuple(ranked[:LONGEST]), tuple(beyond), _grown(candidates, ordered), "your own recorded scores")
+    return Shortlist(tuple(ranked[:LONGEST]), (*dropped, *beyond), _grown(candidates, kept), "your own recorded scores")
 
 
 def _signed(accept: float, score: Score) -> float:
@@ -153,4 +190,5 @@ def _told(item: Candidate, own: Mapping[str, Mapping[str, Score]], good: bool, m
     if not said:
         return f"{size}; not scored on your use cases"
     verdict = "as good as the best" if good else "worse than the best"
-    return f"{size}; recorded {', '.join(said)}: {verdict}, {'accepted' if met else 'misses what you accept'}"
+    fate = "accepted" if met else "misses what you accept: grow"
+    return f"{size}; recorded {', '.join(said)} (from your overlay): {verdict}, {fate}"

@@ -19,11 +19,11 @@ Value = Literal["use", "fine-tune", "continue", "scratch", "collect"]
 ROUTES: tuple[Value, ...] = ("use", "fine-tune", "continue", "scratch", "collect")
 DAPT = "Gururangan et al. 2020, arXiv:2004.10964: gains from continued pretraining on 2-12 B tokens of a domain"
 # The least that is worth going on with, by unit: conventions, below anything that was published to gain.
-LEAST: Mapping[str, float] = {"tokens": 1e7, "images": 3e5, "pairs": 1e5}
+LEAST: Mapping[str, float] = {"tokens": 1e7, "images": 3e5, "pairs": 1e6}
 LEAST_SOURCE: Mapping[str, str] = {
     "tokens": f"convention, below what was shown ({DAPT})",
     "images": "convention: a quarter of ImageNet-1k; below it self-supervision is an arm, not the route",
-    "pairs": "convention, below CC3M's 3.3 M pairs; fewer are for fine-tuning",
+    "pairs": "convention, a third of CC3M, the smallest usual set; fewer are for fine-tuning",
 }
 LEAST_LABELS = 64.0
 LABELS_SOURCE = "convention: 8 examples of each of a few classes (Tunstall et al. 2022, arXiv:2209.11055)"
@@ -87,8 +87,9 @@ def _facts(listed: Shortlist, cases: Sequence[Weighed], held: Holdings, means: M
         "use": _use(base, cases, held, enough),
         "scratch": _scratch(listed, held, means),
         "continue": (
-            base is not None and enough,
+            base is not None and enough and not held.supervised,
             "no released model is left to go on from" if base is None
+            else f"{amount} in pairs of input and output: they are examples to fine-tune on" if held.supervised
             else f"{amount} are enough to go on with ({least}; {LEAST_SOURCE[held.unit]})" if enough
             else f"{amount}: too small to pretrain, {least} are wanted ({LEAST_SOURCE[held.unit]})",
         ),
@@ -169,6 +170,8 @@ def _fine_tune(base: Ranked | None, cases: Sequence[Weighed], held: Holdings, en
         )
     if held.unit == "pairs" and held.unique and held.unique.value >= LEAST_LABELS and not enough:
         return True, f"{_amount(held)}: enough to fine-tune a released model, too small to pretrain on"
+    if held.supervised:
+        return True, f"{_amount(held)} in pairs of input and output are examples of the use itself"
     if held.pairs and held.pairs >= LEAST_LABELS:
         return True, f"{show_count(held.pairs)} pairs to fine-tune on; {_amount(held)} is too small to pretrain on"
     evals = [item.case.name for item in cases if item.case.eval]

@@ -9,7 +9,10 @@ from keel.choose import cover, simple
 from keel.choose.category import Chosen
 from keel.choose.kind import CATEGORIES
 from keel.choose.kinds import KINDS
-from keel.plan.decide import Decision
+from keel.choose.lambdas import lambdas
+from keel.objective.facts import FACTS
+from keel.plan.decide import Decision, binds_why
+from keel.plan.proposed import proposed
 from keel.plan.smaller import smaller
 from keel.size.ask import LawSize
 
@@ -21,7 +24,9 @@ def decision_json(made: Decision) -> dict[str, Any]:
         "category": _category(made.chosen), "base": _base(made), "shortlist": _shortlist(made),
         "dropped": [{"id": item.id, "why": item.why, "fact": item.fact}
                     for item in (*made.surveyed.dropped, *made.listed.dropped)],
-        "losses": losses(made), "size": _size(made), "cost": made.cost.json(), "binds": made.binds,
+        "losses": losses(made), "size": _size(made), "cost": made.cost.json(nodes_of(made)), "binds": made.binds,
+        "binds_why": binds_why(made),
+        "proposed": proposed(made),
         "from_scratch": made.fresh.json() | {"params": made.band.params, "tokens": made.band.tokens,
                                              "epochs": made.band.epochs},
         "data": _data(made), "budget": _budget(made), "deployed": _fleet(made),
@@ -29,6 +34,11 @@ def decision_json(made: Decision) -> dict[str, Any]:
                       for item in made.cases],
         "smaller": smaller(made), "problems": [problem._asdict() for problem in made.problems], "investments": dict(made.invested), "catalogue": {"sha256": made.known.digest, "overlays": list(made.known.overlays)},
     }  # fmt: skip
+
+
+def nodes_of(made: Decision) -> int:
+    """Nodes that the deadline asks for; one without a deadline."""
+    return int(made.invested["nodes"] or 1)
 
 
 def _category(chosen: Chosen) -> dict[str, Any]:
@@ -80,15 +90,31 @@ def losses(made: Decision) -> list[dict[str, Any]]:
             continue
         uses = [item for item in made.cases if kind.serves(item.case.task) > 0]
         weight = sum(item.weight * kind.serves(item.case.task) for item in uses)
-        if not uses:
+        if not uses or (name == "supervised" and made.held.labels == 0):
             continue
-        cites = [kind.cite(item.case.task) for item in uses]
-        found.append((-weight, {
-            "id": name, "keel": list(kind.losses), "unlocks": [item.case.task for item in uses],
-            "why": "; ".join(f"{item.case.name}: {cite.why} ({cite.source})" for item, cite in zip(uses, cites) if cite),
-            "precludes": [item.case.task for item in made.cases if item.case.task in kind.precludes], "note": kind.note,
-        }))  # fmt: skip
+        lacking = _lacking(name, made)
+        for loss in kind.losses or (name,):
+            own = FACTS[loss].unlocks if loss in FACTS else {}
+            given = [(item, own.get(item.case.task) or kind.cite(item.case.task)) for item in uses]
+            found.append(((bool(lacking), -weight), {
+                "id": loss, "kind": name, "unlocks": [item.case.task for item in uses], "trains_here": loss in FACTS,
+                "why": "; ".join(f"{item.case.name}: {cite.why} ({cite.source})" for item, cite in given if cite),
+                "precludes": [item.case.task for item in made.cases if item.case.task in kind.precludes],
+                "note": "; ".join(filter(None, (kind.note, lacking, lambdas(made.held) if loss == "coca" else ""))),
+            }))  # fmt: skip
     return [item for _, item in sorted(found, key=lambda pair: pair[0])]
+
+
+def _lacking(kind: str, made: Decision) -> str:
+    """What the data lack for a kind of loss; "" where nothing is known to be missing."""
+    held = made.held
+    if kind == "supervised" and held.labels is None:
+        return "needs labels, and whether there are any is unknown"
+    if kind == "translated" and held.modality != "parallel":
+        return "needs pairs of translations"
+    if kind == "instructed" and held.modality != "instructions":
+        return "needs instructions with their answers"
+    return ""
 
 
 def _size(made: Decision) -> dict[str, Any]:

@@ -17,13 +17,15 @@ from keel.choose.candidates import Dropped, Survey
 from keel.choose.category import Chosen
 from keel.choose.holdings import Holdings
 from keel.choose.kind import CATEGORIES
+from keel.choose.kinds import best_of, cites
 from keel.choose.rank import Shortlist
 from keel.choose.route import Route
 from keel.choose.weights import Weighed
 from keel.errors import Problem, Refusal, Refused, StudyError, nearest
 from keel.plan import invest
-from keel.plan.limits import Most, most_params, served_tokens
+from keel.plan.limits import LEAST_PARAMS, Most, most_params, served_tokens, training_of
 from keel.plan.means import Means, means_of
+from keel.plan.recipe import Choices
 from keel.plan.spending import Spending, spend, unit_tokens
 from keel.size.band import Ask, Band, band
 from keel.study import Study
@@ -65,15 +67,18 @@ def decide(
         StudyError: unknown hardware, accelerators or models.
         Refused: limits that nothing meets, with the smallest relaxation.
     """
+    Choices(study.overrides)  # a wrong [set] is told, also where no ladder is planned
     cases, held = weights.weigh(study.use_case), holdings.of_study(known, study, corpus)
     chosen = _category(study, category.choose(cases, held))
     _check_names(known, folder, study)
     means = means_of(known, study, machine, as_of, masked=chosen.category == "encoder")
     fleet = deployed.trace(known, folder, study.limits.deployed) if study.limits.deployed else None
-    surveyed = candidates.survey(known, cases, held, study.limits, chosen)
-    listed = rank.shortlist(known, surveyed.candidates, cases, held)
+    surveyed = candidates.survey(known, cases, held, study.limits, chosen, training_of(study, means))
+    listed = rank.shortlist(known, surveyed.candidates, cases, held, chosen.category)
     named = _named(known, study, surveyed, listed)
+    listed = _first(listed, surveyed, named)
     most = most_params(known, study, cases, means)
+    _possible(most, surveyed)
     base = named or (listed.ranked[0].candidate.model if listed.ranked else None)
     ask = _ask(chosen, held, means, listed, most, fleet, study)
     sized = band(ask)
@@ -85,30 +90,36 @@ def decide(
     fresh = spend("scratch", None, held, sized, means)
     cost = spend(way.value, base, held, sized, means)
     invested = invest.invest(study, means, cost, as_of)
-    problems = (*_problems(study, held, means, fleet, sized), *invest.doubts(study, invested))
+    problems = (*_unserved(chosen, cases), *_scratch(study, way), *_problems(study, held, means, fleet, sized),
+                *invest.doubts(study, invested))  # fmt: skip
     return Decision(
         known, held, cases, chosen, surveyed, listed, base, way, ask, sized, means, cost, fresh, fleet, most,
-        _binds(way, sized, surveyed, listed, cost, means), invested, (*means.numbers, *sized.numbers), problems,
+        _binds(way, sized, surveyed, listed, cost, means), invested, (*_yours(study), *means.numbers, *sized.numbers), problems,
     )  # fmt: skip
 
 
+def _yours(study: Study) -> list[Number]:
+    return [Number(name, str(study.overrides[name]), source="yours", yours=True)
+            for name in ("route", "category") if name in study.overrides]  # fmt: skip
+
+
 def _category(study: Study, chosen: Chosen) -> Chosen:
-    """[set] choose.category wins, and is shown as yours."""
-    yours = study.overrides.get("choose.category")
+    """[set] category wins, and is shown as yours."""
+    yours = study.overrides.get("category")
     if yours is None or yours == chosen.category:
         return chosen
     if yours not in CATEGORIES:
-        raise StudyError("'choose.category' is wrong", why=f"found {yours!r}", fix=nearest(str(yours), CATEGORIES),
+        raise StudyError("'category' is wrong", why=f"found {yours!r}", fix=nearest(str(yours), CATEGORIES),
                          where="[set]")  # fmt: skip
     return chosen._replace(category=yours, why=f"yours ([set]); keel would choose {chosen.category}: {chosen.why}")
 
 
 def _route(study: Study, way: Route) -> Route:
-    yours = study.overrides.get("choose.route")
+    yours = study.overrides.get("route")
     if yours is None or yours == way.value:
         return way
     if yours not in route.ROUTES:
-        raise StudyError("'choose.route' is wrong", why=f"found {yours!r}", fix=nearest(str(yours), route.ROUTES),
+        raise StudyError("'route' is wrong", why=f"found {yours!r}", fix=nearest(str(yours), route.ROUTES),
                          where="[set]")  # fmt: skip
     return Route(yours, f"yours ([set]); keel would {way.value}: {way.why}", {**way.others, way.value: way.why})
 
@@ -160,6 +171,33 @@ def _named(known: Catalogue, study: Study, surveyed: Survey, listed: Shortlist) 
     ))  # fmt: skip
 
 
+def _first(listed: Shortlist, surveyed: Survey, named: Model | None) -> Shortlist:
+    """The base that the user names stands first."""
+    if named is None:
+        return listed
+    others = tuple(item for item in listed.ranked if item.candidate.model.id != named.id)
+    own = next((item for item in surveyed.candidates if item.model.id == named.id), None)
+    if own is None:
+        return listed
+    return listed._replace(ranked=(rank.Ranked(own, None, "yours ([start] from)"), *others[: rank.LONGEST - 1]),
+                           dropped=tuple(item for item in listed.dropped if item.id != named.id))  # fmt: skip
+
+
+def _possible(most: Most | None, surveyed: Survey) -> None:
+    """Limits that no model meets, released or new.
+
+    Raises:
+        Refused: with the smallest relaxation.
+    """
+    if most is None or most.params >= LEAST_PARAMS or surveyed.candidates:
+        return
+    late = [item.why for item in surveyed.dropped if item.fact == most.why]
+    raise Refused(Refusal(
+        f"no model meets the limit of {most.why}", most.note + (f"; {late[0]}" if late else ""),
+        most.relax or f"raise the limit of {most.why}",
+    ))  # fmt: skip
+
+
 HARD = ("licence", "latency", "memory")
 RELAX = {
     "licence": 'relax [limits] licence (to "conditional" or "any")', "latency": "raise latency_ms to its low end",
@@ -185,24 +223,44 @@ def _binds(way: Route, sized: Band, surveyed: Survey, listed: Shortlist, cost: S
     return "data"
 
 
+def _unserved(chosen: Chosen, cases: tuple[Weighed, ...]) -> list[Problem]:
+    """Use cases that the main category cannot serve: told, and left to the user."""
+    found = []
+    for item in cases:
+        task = item.case.task
+        if best_of(chosen.category, task) > 0:
+            continue
+        why = "; ".join(dict.fromkeys(f"{cite.why} ({cite.source})" for _, cite in cites(chosen.category, task)))
+        others = [name for name in CATEGORIES if best_of(name, task) > 0]
+        found.append(Problem(
+            f"'{item.case.name}' ({task}) is precluded by the category {chosen.category}",
+            why or "no source says that it serves",
+            f"serve it by another model ({' or '.join(others) or 'none is known'}), or weigh it higher", "[[use_case]]",
+        ))  # fmt: skip
+    return found
+
+
+def _scratch(study: Study, way: Route) -> list[Problem]:
+    """Fresh weights by the user's wish, where keel would not."""
+    if study.start.start_from != "scratch" or "keel would scratch" in way.why:
+        return []
+    return [Problem("fresh weights from scratch are yours", way.why, 'from = "auto" leaves it to the facts', "[start]")]
+
+
+def binds_why(made: Decision) -> str:
+    """What binds, in words."""
+    left, budget = made.band.unspent_flop, made.means.flop
+    if made.binds == "data" and left and budget is not None:
+        return f"data binds, not money: from scratch {100 * left / budget.value:.0f} % of the compute would stay unspent"
+    return {"data": "data binds", "nothing": "nothing binds"}.get(made.binds, f"{made.binds} binds")
+
+
 def _problems(study: Study, held: Holdings, means: Means, fleet: Fleet | None, sized: Band) -> tuple[Problem, ...]:
     """What is asked of the user, and what stands in doubt."""
     found = list(means.problems)
     if not study.use_case:
         found.append(Problem("no use case is said", "route, base and loss hang on what the model is for",
                              "add [[use_case]] with name and task", "study.toml"))  # fmt: skip
-    if means.usd is None and study.budget.compute is None:
-        found.append(
-            Problem(
-                "no budget is said",
-                "no size or date can be promised, and none is invented",
-                "[budget] compute_usd = ...: until then sizes are those that the data support",
-                "[budget]",
-            )
-        )
-    if held.unique is None:
-        found.append(Problem("how much data there is, is unknown", "nothing says tokens, bytes or documents",
-                             "run `keel look`, or state it: [data] stated", "[data]"))  # fmt: skip
     if held.stated:
         found.append(
             Problem(
@@ -214,8 +272,8 @@ def _problems(study: Study, held: Holdings, means: Means, fleet: Fleet | None, s
         )
     unknown = [row.name for row in fleet.rows if row.base is None] if fleet else []
     if unknown:
-        found.append(Problem(f"deployed models whose base is unknown: {', '.join(unknown)}", "no id or family matches",
-                             "write a CSV with columns name, base", "[limits] deployed"))  # fmt: skip
+        found.append(Problem(f"deployed models whose base is unknown: {', '.join(unknown)}", "; ".join(f"{row.name}: {row.why}" for row in fleet.rows if row.base is None) if fleet else "",
+                    "write a CSV with columns name, base", "[limits] deployed"))  # fmt: skip
     return (*found, *sized.problems)
 
 

@@ -15,9 +15,11 @@ from keel.units import parse_duration_s, show_duration, show_usd
 
 DAY_S = 86400.0
 # Of the time until a deadline, the part that training may take: the rest is for data, trials and what goes wrong.
-TRAINING_SHARE = 0.5
+TRAINING_SHARE = 0.8
+MOST_DEVICES = 16_384
+MOST_SOURCE = "no published run used more: Llama 3.1 405B, arXiv:2407.21783"
 TRAINING_SOURCE = (
-    "convention: half of the time until the deadline; the rest is for trials, evaluation and what goes wrong"
+    "convention: a fifth of the time until the deadline is for trials, evaluation and what goes wrong"
 )
 
 
@@ -33,7 +35,7 @@ def time_left_s(study: Study, as_of: str) -> float | None:
 
 
 def invest(study: Study, means: Means, cost: Spending, as_of: str) -> Mapping[str, Any]:
-    """Nodes = hours on one node / (half of the time left); money as a share of what the gain is worth a year.
+    """Nodes = hours on one node / (four fifths of the time left); money as a share of what the gain is worth a year.
 
     Raises:
         Refused: the deadline is past, or needs more nodes than may be had; with the smallest relaxation.
@@ -43,13 +45,22 @@ def invest(study: Study, means: Means, cost: Spending, as_of: str) -> Mapping[st
     value = study.budget.value_usd or sum(case.value_usd or 0.0 for case in study.use_case) or None
     spent = cost.usd.value if cost.usd else None
     return {
-        "people_days": study.budget.people_days, "compute_usd": spent,
+        "why": _said(study, cost, value), "people_days": study.budget.people_days, "compute_usd": spent,
         "compute_usd_low": cost.usd.low if cost.usd else None, "compute_usd_high": cost.usd.high if cost.usd else None,
         "budget_usd": means.usd, "value_usd": value, "share_of_value": spent / value if spent and value else None,
         "share_allowed": study.budget.share_of_value, "time_left_s": left, "training_share": TRAINING_SHARE,
         "nodes": nodes, "hours_on_them": cost.hours.value / nodes if cost.hours and nodes else None,
         "runs_a_week": _runs(cost, nodes),
     }  # fmt: skip
+
+
+def _said(study: Study, cost: Spending, value: float | None) -> str:
+    """Both investments in a sentence."""
+    days = study.budget.people_days
+    people = f"{days:g} person-days" if days is not None else "people's time is not said ([budget] people_days)"
+    money = f"compute {show_usd(cost.usd.low)} to {show_usd(cost.usd.high)}" if cost.usd else "compute without a price"
+    worth = f"; the gain is worth {show_usd(value)} a year" if value else ""
+    return f"two investments: {people} and {money}{worth}"
 
 
 def _nodes(study: Study, cost: Spending, left_s: float | None) -> int | None:
@@ -61,13 +72,15 @@ def _nodes(study: Study, cost: Spending, left_s: float | None) -> int | None:
                               "set one that lies ahead"))  # fmt: skip
     allowed = TRAINING_SHARE * left_s / 3600
     nodes = max(1, math.ceil(hours / allowed))
-    most = study.limits.nodes
-    if most is not None and nodes > most:
+    most, where = study.limits.nodes, "[limits] nodes"
+    if most is None:
+        most, where = max(1, MOST_DEVICES // (cost.devices or 1)), MOST_SOURCE
+    if nodes > most:
         need_s = hours / most / TRAINING_SHARE * 3600
         raise Refused(Refusal(
             f"the deadline is too short: training takes {show_duration(3600 * hours)} on one {cost.node}",
-            f"{most} nodes train for {show_duration(3600 * hours / most)}, and half of {show_duration(left_s)} may be "
-            f"spent so ({TRAINING_SOURCE})",
+            f"{most} nodes ({where}) train for {show_duration(3600 * hours / most)}, and of {show_duration(left_s)} "
+            f"{100 * TRAINING_SHARE:.0f} % may be spent so ({TRAINING_SOURCE})",
             f"the smallest relaxation: a deadline of {show_duration(need_s)}, or {nodes} nodes",
         ))  # fmt: skip
     return nodes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from keel.catalog.store import Catalogue
-from keel.choose.candidates import BYTES_A_PARAM, ROOM, lengths
+from keel.choose.candidates import BYTES_A_PARAM, ROOM, STATE_BYTES, Training, lengths, query_ms
 from keel.choose.holdings import Holdings
 from keel.choose.weights import Weighed
 from keel.plan.means import Means
@@ -15,8 +15,7 @@ from keel.study import Study, UseCase
 
 DAYS_SERVED = 365.0
 SERVED_SOURCE = "queries a day x tokens of a query x 365 days: a model's life is taken to be a year"
-STATE_BYTES = 16.0  # of a parameter in training: weights, gradient, master copy and two moments of AdamW
-SHARE_FOR_STATE = 0.8
+LEAST_PARAMS = 1e6  # of a model that is of any use: smaller than every release of the catalogue
 
 
 class Most(NamedTuple):
@@ -25,6 +24,7 @@ class Most(NamedTuple):
     params: float
     why: str
     note: str
+    relax: str = ""
 
 
 def most_params(known: Catalogue, study: Study, cases: Sequence[Weighed], means: Means) -> Most | None:
@@ -33,12 +33,23 @@ def most_params(known: Catalogue, study: Study, cases: Sequence[Weighed], means:
     if study.limits.memory_gb:
         found.append(Most(study.limits.memory_gb * 1e9 / BYTES_A_PARAM / ROOM, "memory",
                           f"[limits] memory_gb = {study.limits.memory_gb:g}, 2 bytes a parameter served"))  # fmt: skip
-    node = means.node
-    if node is not None and study.limits.nodes and node.hardware.accelerator.memory_bytes:
-        total = node.hardware.accelerator.memory_bytes * node.hardware.devices * study.limits.nodes
-        found.append(Most(SHARE_FOR_STATE * total / STATE_BYTES, "memory",
-                          f"{study.limits.nodes} x {node.hardware.name}: 16 bytes a parameter, sharded"))  # fmt: skip
+    training = training_of(study, means)
+    if training is not None:
+        found.append(Most(training.bytes / STATE_BYTES, "memory", f"{training.name}: 16 bytes a parameter, sharded"))
     return min(found, default=None)
+
+
+def training_of(study: Study, means: Means) -> Training | None:
+    """The memory of the nodes that the study names, as many as it allows (one, unless said); None where it names none."""
+    if means.assumed:
+        return None
+    number = study.limits.nodes or 1
+    sizes = [(node.hardware.accelerator.memory_bytes * node.hardware.devices * number, node.hardware.name)
+             for node in means.nodes if node.hardware.accelerator.memory_bytes]  # fmt: skip
+    if not sizes:
+        return None
+    most, name = max(sizes)
+    return Training(most, f"{number} x {name}")
 
 
 def _served(known: Catalogue, case: UseCase) -> list[Most]:
@@ -50,9 +61,12 @@ def _served(known: Catalogue, case: UseCase) -> list[Most]:
     if chip.memory_bytes:
         found.append(Most(chip.memory_bytes / BYTES_A_PARAM / ROOM, "memory", f"a {chip.id} serves '{case.name}'"))
     if serve.latency_ms is not None:
-        tokens_in, tokens_out = lengths(case)
-        found.append(Most(largest(chip, serve.latency_ms, tokens_in, tokens_out).high, "latency",
-                          f"{serve.latency_ms:g} ms on a {chip.id} for '{case.name}'"))  # fmt: skip
+        most = largest(chip, serve.latency_ms, *lengths(case)).high
+        found.append(Most(
+            most, "latency", f"{serve.latency_ms:g} ms on a {chip.id} for '{case.name}'",
+            f"raise latency_ms of '{case.name}' to {query_ms(chip, LEAST_PARAMS, case).high:.2g}: a model of a million "
+            "parameters meets that",
+        ))  # fmt: skip
     return found
 
 

@@ -70,7 +70,7 @@ def means_of(
     Raises:
         StudyError: unknown hardware, a bad price; all of them.
     """
-    names = study.limits.hardware or ASSUMED
+    names = study.limits.hardware or (ASSUMED if study.budget.compute_usd else ())
     nodes = _nodes(known, names, study.limits.region, machine, masked)
     nodes = tuple(sorted(nodes, key=lambda node: node.usd_per_flop.value if node.usd_per_flop else float("inf")))
     usd = study.budget.compute_usd

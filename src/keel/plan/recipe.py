@@ -16,7 +16,7 @@ SETTABLE = (
     "ladder.tokens", "ladder.factor", "ladder.replicates", "ladder.time_s", "ladder.level", "train.batch_tokens",
     "train.lr_scale", "train.lr_embedding", "train.warmup_tokens", "train.decay_fraction", "train.weight_decay",
     "train.seed", "train.precision", "train.loss", "target.compute", "heldout.max_bytes",
-    "arms.losses", "arms.width", "start.lr", "choose.category", "choose.route",
+    "arms.losses", "arms.width", "start.lr", "category", "route",
 )  # fmt: skip
 WHOLE = frozenset({
     "tokenizer.vocabulary", "model.layers", "model.context", "ladder.replicates", "train.batch_tokens", "train.seed",
@@ -24,7 +24,7 @@ WHOLE = frozenset({
 })  # fmt: skip
 MOST_SEEDS = 1 << 32
 SHARES = frozenset({"ladder.level", "train.decay_fraction"})
-TEXTS = frozenset({"model.family", "train.precision", "train.loss", "choose.category", "choose.route"})
+TEXTS = frozenset({"model.family", "train.precision", "train.loss", "category", "route"})
 OPEN = ("ladder.tokens.", "train.options.", "arms.options.")  # the rest: a width, an option of a loss
 WARMUP_STEPS = 100
 ZERO_IS_FINE = frozenset({"train.seed", "train.weight_decay", "train.warmup_tokens"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from keel.model.shapes import FEATURES
@@ -12,13 +12,21 @@ from keel.plan.show_decision import show_decision
 from keel.plan.show_runs import show_arms, show_runs
 from keel.units import show_bytes, show_count
 
+TOPICS = {
+    "route": ("route", "category"), "base": ("start",), "loss": ("train.loss", "train.options"),
+    "size": ("size", "budget", "price", "speed", "advice", "ladder.widths", "model", "data"),
+    "ladder": ("ladder", "train", "target", "tokenizer", "heldout", "arms", "start"),
+}  # fmt: skip
+# What is shown of the numbers where no topic is asked for: the decision says its own in words.
+LADDER = ("ladder", "train", "target", "tokenizer", "heldout", "arms", "start", "model", "data")
 
-def show(made: Mapping[str, Any], why: str | None, topics: Mapping[str, Sequence[str]]) -> str:
+
+def show(made: Mapping[str, Any], why: str | None = None) -> str:
     """The plan as a table for people; `why` adds the reasons and numbers of one topic, with formula and source."""
-    lines = [*show_decision(made["decision"], why), ""]
+    lines = [*show_decision(made["decision"], why), ""] if "decision" in made else []
     if made["experiments"]:
         lines += _ladder(made, why)
-    wanted = tuple(topics[why]) if why else tuple({name for names in topics.values() for name in names})
+    wanted = TOPICS[why] if why else LADDER
     return "\n".join(lines + _numbers(made["numbers"], wanted))
 
 

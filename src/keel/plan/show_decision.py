@@ -34,16 +34,9 @@ def _answer(made: Mapping[str, Any]) -> list[str]:
     if made["route"]["value"] != "scratch" and fresh["flop"]:
         lines.append(f"        from scratch: {_params(fresh['params'])} on {show_count(fresh['tokens'])} tokens "
                      f"({fresh['epochs'] or 1:.3g} epochs), {_cost(fresh)}")  # fmt: skip
-    lines.append(f"binds   {_binds(made)}")
+    lines.append(f"binds   {made['binds_why']}")
+    lines.append(f"invest  {made['investments']['why']}")
     return lines + [f"also    {text}" for text in made["category"]["beside"]]
-
-
-def _binds(made: Mapping[str, Any]) -> str:
-    left = made["size"]["unspent_flop"]
-    if made["binds"] == "data" and left and made["budget"]["usd"] and made["budget"]["flop"]:
-        share = left / made["budget"]["flop"]
-        return f"data, not money: {100 * share:.0f} % of the compute budget would stay unspent"
-    return str(made["binds"])
 
 
 def _params(params: float | None) -> str:
@@ -62,8 +55,10 @@ def _cost(cost: Mapping[str, Any]) -> str:
     if cost["flop"] is None:
         return f"unknown: {cost['how']}"
     money = f"{show_usd(cost['usd_low'])} to {show_usd(cost['usd_high'])}, " if cost["usd_low"] is not None else ""
-    hours = f"{show_duration(3600 * cost['hours'])} on one {cost['hardware']} ({cost['devices']} devices), "
-    return f"{money}{hours if cost['hours'] is not None else ''}{cost['flop']:.2g} FLOP"
+    hours = ""
+    if cost["hours"] is not None:
+        hours = f"{show_duration(3600 * cost['hours'])} on one {cost['hardware']} ({cost['devices']} devices), "
+    return f"{money}{hours}{cost['flop']:.2g} FLOP"
 
 
 def _route(made: Mapping[str, Any]) -> list[str]:

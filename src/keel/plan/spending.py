@@ -32,16 +32,15 @@ class Spending(NamedTuple):
     node: str
     how: str
 
-    def json(self) -> dict[str, Any]:
-        """As in `keel plan --json`: ends of the money, the middle of the rest."""
+    def json(self, nodes: int = 1) -> dict[str, Any]:
+        """As in `keel plan --json`: ends of the money, hours on `nodes` nodes and their devices in all."""
+        hours, usd = self.hours, self.usd
         return {
-            "usd_low": self.usd.low if self.usd else None, "usd_high": self.usd.high if self.usd else None,
-            "usd": self.usd.value if self.usd else None, "hours": self.hours.value if self.hours else None,
-            "hours_low": self.hours.low if self.hours else None, "hours_high": self.hours.high if self.hours else None,
-            "tokens": self.tokens.value if self.tokens else None, "tokens_low": self.tokens.low if self.tokens else None,
-            "tokens_high": self.tokens.high if self.tokens else None,
-            "flop": self.flop.value if self.flop else None, "devices": self.devices, "hardware": self.node,
-            "how": self.how,
+            "usd_low": usd.low if usd else None, "usd_high": usd.high if usd else None, "usd": usd.value if usd else None,
+            "hours": hours.value / nodes if hours else None, "hours_low": hours.low / nodes if hours else None,
+            "hours_high": hours.high / nodes if hours else None, "flop": self.flop.value if self.flop else None,
+            "tokens": self.tokens.value if self.tokens else None, "nodes": nodes,
+            "devices": self.devices * nodes if self.devices else None, "hardware": self.node, "how": self.how,
         }  # fmt: skip
 
 
@@ -121,4 +120,22 @@ def _priced(flop: Estimate | None, tokens: Estimate | None, means: Means, how: s
         flop.value / rate.value / 3600, flop.low / rate.high / 3600, flop.high / rate.low / 3600, rate.source
     )
     usd = price and Estimate(flop.value * price.value, flop.low * price.low, flop.high * price.high, price.source)
-    return Spending(flop, tokens, usd, hours, node.hardware.devices, node.hardware.name, how)
+    found = Spending(flop, tokens, usd, hours, node.hardware.devices, node.hardware.name, how)
+    return _capped(found, means.usd)
+
+
+def _capped(found: Spending, most_usd: float | None) -> Spending:
+    """Never more than the budget: where it ends first, fewer tokens are seen."""
+    usd = found.usd
+    if usd is None or most_usd is None or usd.high <= most_usd:
+        return found
+    shares = [min(1.0, most_usd / part) for part in (usd.value, usd.low, usd.high)]
+    how = f"{found.how}; the budget ends it: at the dear and slow end {100 * shares[2]:.0f} % of that is done"
+
+    def part(whole: Estimate | None) -> Estimate | None:
+        if whole is None:
+            return None
+        return Estimate(whole.value * shares[0], whole.low * shares[1], whole.high * shares[2], whole.source)
+
+    parts = {"flop": part(found.flop), "tokens": part(found.tokens), "usd": part(usd), "hours": part(found.hours)}
+    return found._replace(**parts, how=how)

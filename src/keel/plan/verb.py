@@ -20,17 +20,13 @@ from keel.plan.build import build
 from keel.plan.decide import Decision, decide
 from keel.plan.frame import Inputs
 from keel.plan.notes import notes
-from keel.plan.show import show
+from keel.plan.show import TOPICS, show
 from keel.plan.tasks import asked
 from keel.study import Study, flatten
 
+__all__ = ["TOPICS", "plan", "read_ladder", "read_plan", "runs_of", "show", "stale"]
 SCHEMA = "keel.plan/1"
 EVIDENCE = {"evidence/corpus.json": "keel.corpus/1", "evidence/machine.json": "keel.machine/1"}
-TOPICS = {
-    "route": ("choose",), "base": ("start",), "loss": ("train.loss", "train.options"),
-    "size": ("size", "budget", "price", "speed", "advice", "ladder.widths", "model", "data"),
-    "ladder": ("ladder", "train", "target", "tokenizer", "heldout", "arms", "start"),
-}  # fmt: skip
 LADDER = ("family", "objective", "tokenizer", "arms", "targets", "totals")
 
 
@@ -49,11 +45,11 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     made["numbers"] = [_plain(number) for number in decision.numbers] + made["numbers"]
     changes = _changes(folder / "plan.json", made, folder)
     write_json(folder / "plan.json", SCHEMA, made)
-    problems = [*decision.problems, *changes, *judged.problems, *notes(study, _facts(made)),
-                *(Problem(**item) for item in made["arms"]["problems"]), *refusal]  # fmt: skip
+    problems = [*refusal, *decision.problems, *changes, *judged.problems, *notes(study, _facts(made)),
+                *(Problem(**item) for item in made["arms"]["problems"])]  # fmt: skip
     return Answer(
         result=_result(made) | {"tasks": judged.result},
-        text="\n".join([*judged.lines, show(made, why, TOPICS)]),
+        text="\n".join([*judged.lines, show(made, why)]),
         numbers=[Number(**number) for number in made["numbers"]], problems=problems,
         reads=["study.toml", *made["reads"]], writes=["plan.json"],
         status="refused" if refusal and corpus is not None else "ok",
@@ -107,11 +103,12 @@ def _result(made: Mapping[str, Any]) -> dict[str, Any]:
     """What a program reads first: the decision, then the runs that would teach most."""
     decided = made["decision"]
     names = ("base", "shortlist", "dropped", "losses", "size", "cost", "binds", "from_scratch", "data", "budget",
-             "deployed", "use_cases", "smaller", "catalogue", "investments")  # fmt: skip
+             "deployed", "use_cases", "smaller", "catalogue", "investments", "binds_why")  # fmt: skip
     return {
         "route": decided["route"]["value"], "category": decided["category"]["value"],
         "why": {"route": decided["route"], "category": decided["category"]},
-        **{name: decided[name] for name in names}, "experiments": runs_of(made), **{name: made[name] for name in LADDER},
+        **{name: decided[name] for name in names}, "experiments": [*runs_of(made), *decided["proposed"]],
+        **{name: made[name] for name in LADDER},
     }  # fmt: skip
 
 
