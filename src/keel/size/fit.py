@@ -10,6 +10,7 @@ from keel.units import show_bytes, show_count
 
 # Of a device's memory: the rest goes to the driver, communication and fragments. Judged, not measured.
 USABLE = 0.92
+KINDS = ("batch", "recompute", "optimiser", "whole")
 ORDER = "smaller micro-batch, recomputation, sharded optimiser, full sharding, more devices, smaller model"
 
 
@@ -70,21 +71,27 @@ def first_fix(setup: Setup, accelerator: Accelerator, most_devices: int = 4096, 
     for what, changed in _steps(setup, accelerator):
         if (found := fits(changed, accelerator)).fits:
             return Fix(what, changed, found)
-    taken = setup
-    words: list[str] = []
-    for step in range(len(_steps(setup, accelerator))):
+    taken, words = setup, dict[str, str]()
+    for step, kind in enumerate(KINDS):
         what, after = _steps(taken, accelerator)[step]
         if after != taken:
-            taken, words = after, [*words, what]
+            taken, words = after, _with(words, kind, what)
         if (found := fits(taken, accelerator)).fits:
-            return Fix(", then ".join(words), taken, found)
+            return Fix(", then ".join(words.values()), taken, found)
     devices = taken.devices
     while devices * 2 <= most_devices:
         devices = max(whole_nodes, devices * 2)
         taken = taken._replace(devices=devices, sharding="zero3")
         if (found := fits(taken, accelerator)).fits:
-            return Fix(", then ".join([*words, f"{devices:,} devices that share all (FSDP, ZeRO-3)"]), taken, found)
-    return _smaller(taken, accelerator, words)
+            words = _with(words, "whole", f"{devices:,} devices that share all (FSDP, ZeRO-3)")
+            return Fix(", then ".join(words.values()), taken, found)
+    return _smaller(taken, accelerator, list(words.values()))
+
+
+def _with(words: dict[str, str], kind: str, what: str) -> dict[str, str]:
+    """Full sharding takes the place of a sharded optimiser."""
+    kept = {name: said for name, said in words.items() if not (kind == "whole" and name in ("optimiser", "whole"))}
+    return kept | {kind: what}
 
 
 def _steps(setup: Setup, accelerator: Accelerator) -> list[tuple[str, Setup]]:

@@ -6,6 +6,7 @@ E / Emin = 1 + B / Bcrit, so that time to quality is more than time to the same 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from keel.size.hardware import Hardware
 from keel.size.speed import Speed
 from keel.size.step import Work, step
 from keel.size.time import Estimate
+from keel.units import show_count, show_duration, show_usd
 
 DOUBLINGS = tuple(2**power for power in range(11))  # 1 to 1,024 nodes
 BALANCE = 1.10  # the balanced point may cost a tenth more than the cheapest
@@ -24,6 +26,7 @@ class Run(NamedTuple):
     """The job: FLOP and tokens in all, tokens a step, tokens a sequence, parameters and how they are spread.
 
     `critical_tokens`: the critical batch (None: unknown; then growing the batch is taken to be free, and said).
+    `micro_batch`: sequences that a device holds at once. `recompute`: the forward pass runs twice, 4/3 of the FLOP.
     """
 
     flop: float
@@ -35,6 +38,8 @@ class Run(NamedTuple):
     sharding: str = "zero3"
     precision: str = "bf16"
     critical_tokens: float | None = None
+    micro_batch: int = 1
+    recompute: bool = False
 
 
 class Point(NamedTuple):
@@ -121,14 +126,15 @@ def within(found: Sequence[Point], deadline_h: float) -> Deadline:
         return Deadline(None, None, "no node type can be timed")
     fastest = min(found, key=lambda point: point.quality_hours.value)
     meets = [point for point in found if point.quality_hours.value <= deadline_h]
+    asked = _time(deadline_h)
     if not meets:
         low = fastest.quality_hours.low
-        perhaps = f"; {low:,.3g} h at the best MFU" if low <= deadline_h else ""
-        return Deadline(None, fastest, f"no: {deadline_h:,.4g} h cannot be met; the fastest is "
-                        f"{fastest.quality_hours.value:,.3g} h on {label(fastest)}{perhaps}")  # fmt: skip
+        perhaps = f"; {_time(low)} at the best MFU" if low <= deadline_h else ""
+        return Deadline(None, fastest, f"no: {asked} cannot be met; the fastest is "
+                        f"{_time(fastest.quality_hours.value)} on {label(fastest)}{perhaps}")  # fmt: skip
     best = min(meets, key=_cost)
-    risk = "" if best.quality_hours.high <= deadline_h else f", at risk: {best.quality_hours.high:,.3g} h if slow"
-    return Deadline(best, fastest, f"{deadline_h:,.4g} h: {label(best)}, {best.quality_hours.value:,.3g} h{risk}")
+    risk = "" if best.quality_hours.high <= deadline_h else f", at risk: {_time(best.quality_hours.high)} if slow"
+    return Deadline(best, fastest, f"{asked}: {label(best)}, {_time(best.quality_hours.value)}{_paid(best)}{risk}")
 
 
 def balance(found: Sequence[Point]) -> tuple[Point, str] | None:
@@ -138,10 +144,10 @@ def balance(found: Sequence[Point]) -> tuple[Point, str] | None:
     cheapest = min(found, key=_cost)
     near = [point for point in found if _cost(point)[:2] <= (_cost(cheapest)[0], BALANCE * _cost(cheapest)[1])]
     best = min(near, key=lambda point: point.quality_hours.value)
-    said = "device-hours" if best.usd is None else f"${best.usd.value:,.0f}"
     extra = 100 * (_cost(best)[1] / _cost(cheapest)[1] - 1)
-    return best, (f"best balance: {label(best)}, {best.quality_hours.value:,.3g} h, {said}, "
-                  f"{extra:.0f} % above the cheapest")  # fmt: skip
+    above = "the cheapest" if best == cheapest else f"{extra:.0f} % above the cheapest"
+    unit = " in device-hours" if best.usd is None else ""
+    return best, f"best balance: {label(best)}, {_time(best.quality_hours.value)}{_paid(best)}, {above}{unit}"
 
 
 def experiments_a_week(hours: float) -> float:
@@ -159,15 +165,21 @@ def label(point: Point) -> str:
     return f"{point.nodes:,} x {point.hardware}"
 
 
+def _time(hours: float) -> str:
+    return show_duration(3600 * hours)
+
+
+def _paid(point: Point) -> str:
+    return "" if point.usd is None else f", {show_usd(point.usd.value)}"
+
+
 def _point(run: Run, hardware: Hardware, speed: Speed, nodes: int) -> Point | None:
     devices = nodes * hardware.devices
     sequences = max(1, round(run.batch_tokens / run.context))
     batch = max(float(run.batch_tokens), float(devices * run.context))
-    accumulation = max(1, sequences // devices)
-    per_step = run.flop * batch / run.tokens
-    sharding = run.sharding if devices > 1 else "ddp"
-    work = Work(per_step, run.params, run.layers, sharding, run.precision,
-                accumulation=min(accumulation, 8) if sharding == "zero3" else accumulation)  # fmt: skip
+    per_step = run.flop * batch / run.tokens * (4 / 3 if run.recompute else 1)
+    work = Work(per_step, run.params, run.layers, run.sharding if devices > 1 else "ddp", run.precision,
+                accumulation=max(1, math.ceil(sequences / (devices * run.micro_batch))))  # fmt: skip
     one = step(hardware, speed, work, nodes)
     if one.total_s is None:
         return None
@@ -182,8 +194,9 @@ def _point(run: Run, hardware: Hardware, speed: Speed, nodes: int) -> Point | No
         usd = Estimate(each * quality.value, each * quality.low, each * quality.high, cost.source)
     note = ""
     if batch > run.batch_tokens:
-        unknown = ", critical batch unknown: no loss charged" if run.critical_tokens is None else ""
-        note = f"batch grows to {batch:,.0f} tokens: x {more:.2f} tokens for the same quality{unknown}"
+        note = f"batch grows to {show_count(batch)} tokens: x {more:.2f} tokens for the same quality"
+        if run.critical_tokens is None:
+            note = f"batch grows to {show_count(batch)} tokens; critical batch unknown: no loss charged"
     return Point(hardware.name, nodes, devices, batch, hours, quality, usd, note)
 
 

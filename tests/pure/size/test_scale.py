@@ -159,12 +159,16 @@ def test_an_epoch_is_not_the_same_quality() -> None:
     assert quality / epoch == pytest.approx((1 + 8) / (1 + 1))
 
 
-def test_a_deadline_is_inverted_to_the_fewest_nodes(types: list[tuple[Hardware, Speed]]) -> None:
-    every = points(SEVEN, types[:1], counts=range(1, 200))
+def test_a_deadline_is_inverted_to_the_cheapest_nodes_that_meet_it(types: list[tuple[Hardware, Speed]]) -> None:
+    run = SEVEN._replace(micro_batch=4)
+    every = points(run, types[:1], counts=range(1, 200))
     found = within(every, 720)
     assert found.point
-    fewer = next(point for point in every if point.nodes == found.point.nodes - 1)
-    assert found.point.quality_hours.value <= 720 < fewer.quality_hours.value
+    assert found.point.usd
+    assert found.point.quality_hours.value <= 720
+    assert all(point.usd.value >= found.point.usd.value for point in every
+               if point.usd and point.quality_hours.value <= 720)  # fmt: skip
+    assert max(point.nodes for point in every if point.quality_hours.value > 720) >= found.point.nodes - 4
     assert "at risk" in found.line
 
 
