@@ -223,8 +223,8 @@ def _batch_problem(given: float | None, batch: float, decoder: bool) -> tuple[Pr
         found.append(Problem(f"no batch was said: {batch:,.0f} tokens a step by the Step Law",
                              "measured on decoders only", "say yours", "batch"))  # fmt: skip
     if not decoder:
-        found.append(Problem("the critical batch is unknown for this loss",
-                             "it was measured for decoders", "measure it; until then nodes stop at the batch's sequences", "batch"))  # fmt: skip
+        found.append(Problem("the critical batch is unknown for this loss", "it was measured for decoders",
+                             "measure it; until then nodes stop at the batch's sequences", "batch"))  # fmt: skip
     return tuple(found)
 
 
