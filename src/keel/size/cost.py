@@ -50,7 +50,7 @@ def cost_of(flop: float | None, place: Place | None, nodes: int | None, deadline
     hours = _over(flop / 3600, rate)
     usd = budget.usd_of(flop, place.hardware, place.speed)
     if nodes is None and deadline_s:
-        nodes = math.ceil(hours.value * 3600 / devices / deadline_s)
+        nodes = whole(hours.value * 3600 / devices / deadline_s)
     if nodes is None:
         return Cost(flop, hours, usd, None, None)
     share = devices * nodes
@@ -90,10 +90,15 @@ def _too_dear(cost: Cost, usd: float | None, reserves: Sequence[budget.Reserve])
 def _too_slow(cost: Cost, place: Place, nodes: int | None, deadline_s: float | None) -> list[tuple[str, str]]:
     if deadline_s is None or nodes is None or cost.hours is None or cost.hours.value * 3600 <= deadline_s * OVER:
         return []
-    needed = math.ceil(nodes * cost.hours.value * 3600 / deadline_s)
+    needed = whole(nodes * cost.hours.value * 3600 / deadline_s)
     return [(f"the run takes {cost.hours.value:,.1f} h on {nodes} x {place.hardware.name}, the deadline is "
              f"{deadline_s / 3600:,.1f} h", f'--nodes {needed}, or --deadline "{math.ceil(cost.hours.value)} hours"',
              )]  # fmt: skip
+
+
+def whole(nodes: float) -> int:
+    """Nodes to the next whole one; rounding of the last digit is no node."""
+    return max(1, math.ceil(nodes / OVER))
 
 
 def _over(work: float, rate: Estimate) -> Estimate:
