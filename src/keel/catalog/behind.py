@@ -9,7 +9,7 @@ from keel.catalog.store import Catalogue
 from keel.units import show_bytes, show_count
 
 UNRECORDED = "the corpora behind it are not recorded"
-OVERLAP = "how much of your corpus is in it is unknown: no source records it, and keel has not compared the texts"
+OVERLAP = "its overlap with your corpus is unknown: no source records it, and keel has not compared the texts"
 
 
 def corpora_of(known: Catalogue, model: Model) -> tuple[Corpus, ...]:

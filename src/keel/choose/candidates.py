@@ -129,7 +129,9 @@ def _cannot_serve(known: Catalogue, model: Model, cases: Sequence[Weighed], limi
         if serve is None or chip is None:
             continue
         if chip.memory_bytes and need > chip.memory_bytes:
-            facts.append(f"memory: {item.case.name}: needs {need / 1e9:.3g} GB, a {chip.id} has {chip.memory_bytes / 1e9:.3g}")
+            facts.append(
+                f"memory: {item.case.name}: needs {need / 1e9:.3g} GB, a {chip.id} has {chip.memory_bytes / 1e9:.3g}"
+            )
             kinds.append("memory")
         if serve.latency_ms is not None and (took := query_ms(chip, model.params, item.case)).low > serve.latency_ms:
             facts.append(f"latency: {item.case.name}: {took.low:.3g} to {took.high:.3g} ms a query on a {chip.id}, and the "

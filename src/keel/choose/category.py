@@ -9,6 +9,7 @@ from keel.choose.holdings import Holdings
 from keel.choose.kind import CATEGORIES, STRONG, Category
 from keel.choose.kinds import best_of, cites
 from keel.choose.weights import Weighed
+from keel.objective.fact import Cite, Use
 
 REDLLM = "Zhang et al. 2025, arXiv:2510.26622"
 OF_TEXT: tuple[Category, ...] = ("encoder", "decoder", "encoder-decoder")
@@ -18,6 +19,13 @@ TRAINABLE: Mapping[str, tuple[Category, ...]] = {
 }  # fmt: skip
 DEFAULT: Mapping[str, Category] = {"text": "decoder", "vision": "vision", "vision-language": "vision-language"}
 CLOSE = 1e-9
+# A task whose name covers two things, of which the category does one.
+PARTLY: Mapping[tuple[Category, Use], Cite] = {
+    ("encoder", "question-answering"): Cite(
+        "it finds answers that stand in the text; a written (generative) answer needs a decoder",
+        "Devlin et al. 2019, arXiv:1810.04805, section 4.2",
+    ),
+}
 
 
 class Chosen(NamedTuple):

@@ -39,6 +39,11 @@ def share(cells: Sequence[Cell], cases: Sequence[Weighed]) -> float:
     return sum(item.weight * cell.strength for item, cell in zip(cases, cells)) / total if total else 0.0
 
 
+def strengths(cells: Sequence[Cell]) -> dict[str, float]:
+    """By use case: 1, .5 or 0."""
+    return {cell.case: cell.strength for cell in cells}
+
+
 def told(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """As data: what it covers and what it does not, each with its source."""
     words = {0.0: "no", WEAK: "weak", 1.0: "yes"}

@@ -80,9 +80,7 @@ VISION: Mapping[str, Kind] = {
          "visual-question-answering": Cite("after fine-tuning", COCA)},
         {"image-text-to-text": Cite("captions and short answers", COCA), **DENSE},
         {"text-to-image": NO_CAPTION["text-to-image"]}, ("coca",),
-        "both losses act on image-text pairs, and labels count as text. Weights: start with lambda_con : lambda_cap = 1 : 2 "
-        f"({COCA}, section 4.1) and sweep around it; rich images with thin text want a larger lambda_con, excellent text "
-        "with weak images a larger lambda_cap",
+        "both losses act on image-text pairs, and labels count as text",
     ),
     "matched": Kind(
         "vision-language",

@@ -108,18 +108,19 @@ def _published(known: Catalogue, candidates: Sequence[Candidate], cases: Sequenc
     return {}, ""
 
 
-def _why(item: Candidate, scored: Mapping[str, Score], good: set[str], used: str) -> str:
+def plainly(item: Candidate) -> str:
+    """What it is: cover, size, loss."""
     size = f"{item.model.params / 1e6:.4g}M" if item.model.params else "size unknown"
-    cover = f"covers {100 * item.cover:.3g} % of the weight"
+    return f"covers {100 * item.cover:.3g} % of the weight; {size}; trained by {item.model.objective}"
+
+
+def _why(item: Candidate, scored: Mapping[str, Score], good: set[str], used: str) -> str:
     score = scored.get(item.model.id)
     if score is None:
-        return f"{cover}; {size}; no comparable published score"
-    place = (
-        f"within {100 * CLOSE:.0f} % of the best"
-        if item.model.id in good
-        else f"over {100 * CLOSE:.0f} % below the best"
-    )
-    return f"{cover}; {size}; {score.value:g} on {used}: {place}"
+        return f"{plainly(item)}; no comparable published score"
+    close = f"{100 * CLOSE:.0f} %"
+    place = f"within {close} of the best" if item.model.id in good else f"over {close} below the best"
+    return f"{plainly(item)}; {score.value:g} on {used}: {place}"
 
 
 def _grown(candidates: Sequence[Candidate], firsts: Sequence[Candidate]) -> tuple[Candidate, ...]:
@@ -171,7 +172,9 @@ def _by_record(
             seen.add((item.model.family, item.kind))
             kept.append(item)
         else:
-            dropped.append(Dropped(item.model.id, "larger", f"another of the family {item.model.family} is tried first"))
+            dropped.append(
+                Dropped(item.model.id, "larger", f"another of the family {item.model.family} is tried first")
+            )
     ranked = [Ranked(item, own[first].get(item.model.id), _told(item, own, *worst(item)),
                      True if any(item.model.id in scores for scores in own.values()) else None)
               for item in kept]  # fmt: skip
@@ -190,5 +193,5 @@ def _told(item: Candidate, own: Mapping[str, Mapping[str, Score]], good: bool, m
     if not said:
         return f"{size}; not scored on your use cases"
     verdict = "as good as the best" if good else "worse than the best"
-    fate = "accepted" if met else "misses what you accept: grow"
+    fate = "accepted" if met else "misses what you accept"
     return f"{size}; recorded {', '.join(said)} (from your overlay): {verdict}, {fate}"

@@ -27,6 +27,7 @@ LEAST_SOURCE: Mapping[str, str] = {
 }
 LEAST_LABELS = 64.0
 LABELS_SOURCE = "convention: 8 examples of each of a few classes (Tunstall et al. 2022, arXiv:2209.11055)"
+LEAST_PAIRS = 1000.0  # a convention: fewer move a released model of pairs little
 LEAST_SCRATCH: Mapping[str, float] = {"tokens": 1e8, "images": 1e6, "pairs": 3e6}
 SCRATCH_SOURCE = "convention: less trains no model that is of use by itself"
 # Uses that a released model serves without having been trained for them by the user.
@@ -109,13 +110,19 @@ def _enough(held: Holdings, least: Mapping[str, float]) -> bool:
     return held.unique is not None and held.unique.value >= least[held.unit]
 
 
+def _examples(held: Holdings) -> bool:
+    """Whether there is enough to fine-tune on."""
+    pairs = held.pairs or (held.unique.value if held.unit == "pairs" and held.unique else 0.0)
+    return (held.labels or 0) >= LEAST_LABELS or pairs >= LEAST_PAIRS
+
+
 def _use(base: Ranked | None, cases: Sequence[Weighed], held: Holdings, enough: bool) -> tuple[bool, str]:
     if base is None:
         return False, "no released model is left"
     name = base.candidate.model.id
     if base.met:
         return True, f"{name} meets every acceptance metric that was recorded: nothing is left to train for"
-    if enough or (held.labels or 0) >= LEAST_LABELS or not cases:
+    if enough or _examples(held) or not cases:
         return False, "data to train on is at hand, and no recorded score says that a release is enough as it is"
     ready = AS_RELEASED.get(base.candidate.kind, frozenset())
     if all(item.case.task in ready for item in cases):
@@ -168,11 +175,11 @@ def _fine_tune(base: Ranked | None, cases: Sequence[Weighed], held: Holdings, en
             True,
             f"{show_count(held.labels or 0)} labels, and {_amount(held)}: too small to pretrain on, enough to fine-tune",
         )
-    if held.unit == "pairs" and held.unique and held.unique.value >= LEAST_LABELS and not enough:
+    if held.unit == "pairs" and held.unique and held.unique.value >= LEAST_PAIRS and not enough:
         return True, f"{_amount(held)}: enough to fine-tune a released model, too small to pretrain on"
     if held.supervised:
         return True, f"{_amount(held)} in pairs of input and output are examples of the use itself"
-    if held.pairs and held.pairs >= LEAST_LABELS:
+    if held.pairs and held.pairs >= LEAST_PAIRS:
         return True, f"{show_count(held.pairs)} pairs to fine-tune on; {_amount(held)} is too small to pretrain on"
     evals = [item.case.name for item in cases if item.case.eval]
     if evals and held.labels is None and not held.stated:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from keel.choose import cover, simple
@@ -63,7 +62,8 @@ def _shortlist(made: Decision) -> list[dict[str, Any]]:
     easier = simple.simpler([item.model for item in seen])
     return [
         {
-            "id": item.candidate.model.id, "covers": cover.told(item.candidate.cells),
+            "id": item.candidate.model.id, "covers": cover.strengths(item.candidate.cells),
+            "matrix": cover.told(item.candidate.cells),
             "cover": item.candidate.cover, "score": item.score.value if item.score else None,
             "score_on": " | ".join(item.score.group) if item.score else None,
             "score_source": item.score.source if item.score else None, "why": item.why,
@@ -90,7 +90,7 @@ def losses(made: Decision) -> list[dict[str, Any]]:
             continue
         uses = [item for item in made.cases if kind.serves(item.case.task) > 0]
         weight = sum(item.weight * kind.serves(item.case.task) for item in uses)
-        if not uses or (name == "supervised" and made.held.labels == 0):
+        if not uses or (name == "supervised" and not made.held.labels):
             continue
         lacking = _lacking(name, made)
         for loss in kind.losses or (name,):
@@ -108,8 +108,6 @@ def losses(made: Decision) -> list[dict[str, Any]]:
 def _lacking(kind: str, made: Decision) -> str:
     """What the data lack for a kind of loss; "" where nothing is known to be missing."""
     held = made.held
-    if kind == "supervised" and held.labels is None:
-        return "needs labels, and whether there are any is unknown"
     if kind == "translated" and held.modality != "parallel":
         return "needs pairs of translations"
     if kind == "instructed" and held.modality != "instructions":
@@ -158,8 +156,3 @@ def _fleet(made: Decision) -> dict[str, Any] | None:
         return None
     return {"rows": [{"name": row.name, "base": row.base.id if row.base else None, "why": row.why} for row in fleet.rows],
             "params": list(fleet.params) if fleet.params else None, "summary": fleet.summary}  # fmt: skip
-
-
-def lines_of(cells: Sequence[cover.Cell]) -> list[str]:
-    """The coverage of one candidate as lines."""
-    return [f"{cell.case} ({cell.task}): {cell.why}" + (f" ({cell.source})" if cell.source else "") for cell in cells]

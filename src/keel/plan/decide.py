@@ -17,7 +17,7 @@ from keel.choose.candidates import Dropped, Survey
 from keel.choose.category import Chosen
 from keel.choose.holdings import Holdings
 from keel.choose.kind import CATEGORIES
-from keel.choose.kinds import best_of, cites
+from keel.choose.kinds import KINDS, best_of, cites, kind_of
 from keel.choose.rank import Shortlist
 from keel.choose.route import Route
 from keel.choose.weights import Weighed
@@ -69,10 +69,8 @@ def decide(
     """
     Choices(study.overrides)  # a wrong [set] is told, also where no ladder is planned
     cases, held = weights.weigh(study.use_case), holdings.of_study(known, study, corpus)
-    chosen = _category(study, category.choose(cases, held))
-    _check_names(known, folder, study)
-    means = means_of(known, study, machine, as_of, masked=chosen.category == "encoder")
-    fleet = deployed.trace(known, folder, study.limits.deployed) if study.limits.deployed else None
+    chosen = _category(known, study, category.choose(cases, held))
+    means, fleet = _looked_up(folder, study, known, machine, as_of, chosen)
     surveyed = candidates.survey(known, cases, held, study.limits, chosen, training_of(study, means))
     listed = rank.shortlist(known, surveyed.candidates, cases, held, chosen.category)
     named = _named(known, study, surveyed, listed)
@@ -103,8 +101,31 @@ def _yours(study: Study) -> list[Number]:
             for name in ("route", "category") if name in study.overrides]  # fmt: skip
 
 
-def _category(study: Study, chosen: Chosen) -> Chosen:
-    """[set] category wins, and is shown as yours."""
+def _looked_up(
+    folder: Path, study: Study, known: Catalogue, machine: Mapping[str, Any] | None, as_of: str, chosen: Chosen
+) -> tuple[Means, Fleet | None]:
+    """Everything that a study names, looked up; all that is not there is told at once."""
+    wrong, means, fleet = _unknown_names(known, folder, study), None, None
+    try:
+        means = means_of(known, study, machine, as_of, masked=chosen.category == "encoder")
+    except StudyError as error:
+        wrong += error.problems
+    try:
+        fleet = deployed.trace(known, folder, study.limits.deployed) if study.limits.deployed else None
+    except StudyError as error:
+        wrong += error.problems
+    if wrong or means is None:
+        raise StudyError.all(wrong)
+    return means, fleet
+
+
+def _category(known: Catalogue, study: Study, chosen: Chosen) -> Chosen:
+    """[set] category wins, then that of the base which [start] names; both are shown as yours."""
+    base = model_of(known, study.start.start_from)
+    named = KINDS.get(kind_of(base)) if base else None
+    if "category" not in study.overrides and named is not None and named.category != chosen.category:
+        return chosen._replace(category=named.category, tied=(), why=f"yours: [start] from = '{study.start.start_from}' is "
+                               f"{named.category}; keel would choose {chosen.category}: {chosen.why}")  # fmt: skip
     yours = study.overrides.get("category")
     if yours is None or yours == chosen.category:
         return chosen
@@ -139,7 +160,7 @@ def _ask(
     )  # fmt: skip
 
 
-def _check_names(known: Catalogue, folder: Path, study: Study) -> None:
+def _unknown_names(known: Catalogue, folder: Path, study: Study) -> list[Problem]:
     """Accelerators that use cases are served on, and the model to start from."""
     name, wrong = study.start.start_from, list[Problem]()
     if name not in AUTO and model_of(known, name) is None and not (folder / Path(name).expanduser()).exists():
@@ -151,8 +172,7 @@ def _check_names(known: Catalogue, folder: Path, study: Study) -> None:
         for case in study.use_case
         if case.serve and case.serve.accelerator and case.serve.accelerator not in known.accelerators
     ]  # fmt: skip
-    if wrong:
-        raise StudyError.all(wrong)
+    return wrong
 
 
 def _named(known: Catalogue, study: Study, surveyed: Survey, listed: Shortlist) -> Model | None:
@@ -179,7 +199,7 @@ def _first(listed: Shortlist, surveyed: Survey, named: Model | None) -> Shortlis
     own = next((item for item in surveyed.candidates if item.model.id == named.id), None)
     if own is None:
         return listed
-    return listed._replace(ranked=(rank.Ranked(own, None, "yours ([start] from)"), *others[: rank.LONGEST - 1]),
+    return listed._replace(ranked=(rank.Ranked(own, None, f"yours ([start] from); {rank.plainly(own)}"), *others[: rank.LONGEST - 1]),
                            dropped=tuple(item for item in listed.dropped if item.id != named.id))  # fmt: skip
 
 
@@ -228,6 +248,10 @@ def _unserved(chosen: Chosen, cases: tuple[Weighed, ...]) -> list[Problem]:
     found = []
     for item in cases:
         task = item.case.task
+        if partly := category.PARTLY.get((chosen.category, task)):
+            found.append(Problem(f"'{item.case.name}' ({task}) is served in part by the category {chosen.category}",
+                                 f"{partly.why} ({partly.source})", "say which is meant by its metric and eval file",
+                                 "[[use_case]]"))  # fmt: skip
         if best_of(chosen.category, task) > 0:
             continue
         why = "; ".join(dict.fromkeys(f"{cite.why} ({cite.source})" for _, cite in cites(chosen.category, task)))
@@ -251,7 +275,9 @@ def binds_why(made: Decision) -> str:
     """What binds, in words."""
     left, budget = made.band.unspent_flop, made.means.flop
     if made.binds == "data" and left and budget is not None:
-        return f"data binds, not money: from scratch {100 * left / budget.value:.0f} % of the compute would stay unspent"
+        return (
+            f"data binds, not money: from scratch {100 * left / budget.value:.0f} % of the compute would stay unspent"
+        )
     return {"data": "data binds", "nothing": "nothing binds"}.get(made.binds, f"{made.binds} binds")
 
 
@@ -270,10 +296,13 @@ def _problems(study: Study, held: Holdings, means: Means, fleet: Fleet | None, s
                 "[data] stated",
             )
         )
-    unknown = [row.name for row in fleet.rows if row.base is None] if fleet else []
-    if unknown:
-        found.append(Problem(f"deployed models whose base is unknown: {', '.join(unknown)}", "; ".join(f"{row.name}: {row.why}" for row in fleet.rows if row.base is None) if fleet else "",
-                    "write a CSV with columns name, base", "[limits] deployed"))  # fmt: skip
+    guessed = [row for row in fleet.rows if row.base is None or row.why.startswith("ambiguous")] if fleet else []
+    if guessed:
+        found.append(Problem(
+            f"deployed models traced by guess or not at all: {', '.join(row.name for row in guessed)}",
+            "; ".join(f"{row.name} -> {row.base.id if row.base else 'unknown'}: {row.why}" for row in guessed),
+            "write a CSV with columns name, base", "[limits] deployed",
+        ))  # fmt: skip
     return (*found, *sized.problems)
 
 

@@ -18,9 +18,7 @@ DAY_S = 86400.0
 TRAINING_SHARE = 0.8
 MOST_DEVICES = 16_384
 MOST_SOURCE = "no published run used more: Llama 3.1 405B, arXiv:2407.21783"
-TRAINING_SOURCE = (
-    "convention: a fifth of the time until the deadline is for trials, evaluation and what goes wrong"
-)
+TRAINING_SOURCE = "convention: a fifth of the time until the deadline is for trials, evaluation and what goes wrong"
 
 
 def time_left_s(study: Study, as_of: str) -> float | None:
@@ -81,7 +79,7 @@ def _nodes(study: Study, cost: Spending, left_s: float | None) -> int | None:
             f"the deadline is too short: training takes {show_duration(3600 * hours)} on one {cost.node}",
             f"{most} nodes ({where}) train for {show_duration(3600 * hours / most)}, and of {show_duration(left_s)} "
             f"{100 * TRAINING_SHARE:.0f} % may be spent so ({TRAINING_SOURCE})",
-            f"the smallest relaxation: a deadline of {show_duration(need_s)}, or {nodes} nodes",
+            f"the smallest relaxation: a deadline of {need_s / DAY_S:.1f} days, or {nodes} nodes",
         ))  # fmt: skip
     return nodes
 
@@ -103,7 +101,7 @@ def doubts(study: Study, found: Mapping[str, Any]) -> list[Problem]:
         ))  # fmt: skip
     if found["value_usd"] and found["budget_usd"] and found["budget_usd"] > found["share_allowed"] * found["value_usd"]:
         problems.append(Problem(
-            f"the budget is {100 * found['budget_usd'] / found['value_usd']:.0f} % of a year's value",
+            f"the budget is {100 * found['budget_usd'] / found['value_usd']:.0f} % of a year's value ({show_usd(found['value_usd'])})",
             f"at most {100 * found['share_allowed']:g} % was to be spent (budget.share_of_value)",
             f"ask for {show_usd(found['share_allowed'] * found['value_usd'])}, or raise that share", "[budget]",
         ))  # fmt: skip

@@ -34,7 +34,7 @@ def most_params(known: Catalogue, study: Study, cases: Sequence[Weighed], means:
         found.append(Most(study.limits.memory_gb * 1e9 / BYTES_A_PARAM / ROOM, "memory",
                           f"[limits] memory_gb = {study.limits.memory_gb:g}, 2 bytes a parameter served"))  # fmt: skip
     training = training_of(study, means)
-    if training is not None:
+    if training is not None and study.limits.nodes is not None:
         found.append(Most(training.bytes / STATE_BYTES, "memory", f"{training.name}: 16 bytes a parameter, sharded"))
     return min(found, default=None)
 

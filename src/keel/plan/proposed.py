@@ -77,5 +77,12 @@ def _growth(made: Decision) -> list[tuple[str, str, str, str, str]]:
         return []
     accept = ", ".join(f"{item.case.metric or 'its metric'} {item.case.accept:g} ({item.case.name})"
                        for item in made.cases if item.case.accept is not None) or "what you accept"  # fmt: skip
-    return [("grow", made.base.id, f"the larger {larger[0].model.id}",
-             f"only if {made.base.id} misses {accept} when it is scored", "smallest first: requirement of the study")]
+    return [
+        (
+            "grow",
+            made.base.id,
+            f"the larger {larger[0].model.id}",
+            f"only if {made.base.id} misses {accept} when it is scored",
+            "smallest first: requirement of the study",
+        )
+    ]

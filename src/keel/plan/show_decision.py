@@ -94,7 +94,7 @@ def _base(made: Mapping[str, Any]) -> list[str]:
         lines += [f"  {place}. {item['id']} ({_params(item['params'])}, {item['licence_class']}): {item['why']}",
                   f"     score: {score}"]  # fmt: skip
         lines += [
-            f"     {cell['serves']:<5}{cell['use_case']}: {cell['why']} ({cell['source']})" for cell in item["covers"]
+            f"     {cell['serves']:<5}{cell['use_case']}: {cell['why']} ({cell['source']})" for cell in item["matrix"]
         ]
         lines += [f"     but: {text}" for text in item["caveats"]]
         lines += [f"     behind it: {text}" for text in item["corpora"]]

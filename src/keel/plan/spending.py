@@ -137,5 +137,6 @@ def _capped(found: Spending, most_usd: float | None) -> Spending:
             return None
         return Estimate(whole.value * shares[0], whole.low * shares[1], whole.high * shares[2], whole.source)
 
-    parts = {"flop": part(found.flop), "tokens": part(found.tokens), "usd": part(usd), "hours": part(found.hours)}
-    return found._replace(**parts, how=how)
+    return found._replace(
+        flop=part(found.flop), tokens=part(found.tokens), usd=part(usd), hours=part(found.hours), how=how
+    )
