@@ -138,7 +138,7 @@ def _served(made: Tree, study: Study) -> tuple[Served, ...]:
     listed = _trees(made.get("shortlist"))
     wanted = _tree(made.get("base")).get("id")
     first = next((item for item in listed if item.get("id") == wanted), listed[0] if listed else {})
-    cells = {str(cell.get("use_case")): cell for cell in _trees(first.get("covers"))}
+    cells = {str(cell.get("use_case")): cell for cell in _trees(first.get("matrix"))}
     return tuple(
         Served(clean(use.name), use.task, use.weight, clean(cells.get(use.name, {}).get("serves") or "unknown"),
                clean(cells.get(use.name, {}).get("why") or ""), use.value_usd)

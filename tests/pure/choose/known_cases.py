@@ -201,11 +201,9 @@ def _first(found: Found) -> Mapping[str, Any]:
 
 
 def covered(item: Mapping[str, Any]) -> str:
-    """The use cases that a shortlisted model covers, as one text."""
-    covers = item.get("covers") or ()
-    if isinstance(covers, Mapping):
-        return "\n".join(name for name, value in covers.items() if value)
-    return "\n".join(str(each) for each in covers)
+    """The names of the use cases that a shortlisted model serves at all, as one text."""
+    covers = item.get("covers") or {}
+    return "\n".join(name for name, strength in covers.items() if strength > 0)
 
 
 # Every check gives a complaint, or nothing.

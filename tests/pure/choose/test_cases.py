@@ -41,7 +41,7 @@ def _case(study: str = "", **expect: object) -> Case:
     return Case("x", study, "why", "source", "plan", "2026-11-24", {}, {}, expect)
 
 
-SHORT = [{"id": "opt-125m", "covers": ["search"], "score": None, "why": "small"}]
+SHORT = [{"id": "opt-125m", "covers": {"search": 1.0, "chat": 0.0}, "score": None, "why": "small"}]
 
 
 @pytest.mark.parametrize(

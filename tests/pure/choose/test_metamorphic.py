@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from known_cases import COLLECTED, Case, Found, ask, covered, shipped
 
-SERVED = {"no": 0.0, "weak": 0.5, "yes": 1.0}
 LATER = "ranked|grow"  # of a candidate that is left for later; every other reason drops it for good
 ENGLISH = 'modality = "text"\nbytes = {bytes}\nlanguages = ["en"]'
 SEARCH, LABELS, NAMES, DRAFT, DIGEST = (
@@ -61,15 +60,9 @@ def test_a_search_of_more_value_is_never_covered_less(tmp_path: Path) -> None:
     seen = []
     for number, weight in enumerate((0.01, 2.0, 30.0)):
         found = answer(tmp_path / str(number), study([(LABELS, 1.0), (DRAFT, 2.0), (DIGEST, 1.0), (SEARCH, weight)]))
-        first = found.listed("shortlist")[0]
-        seen.append(_cover(first, "search"))
+        seen.append(found.listed("shortlist")[0]["covers"]["search"])
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
-
-
-def _cover(first: Any, name: str) -> float:
-    cells = {cell["use_case"]: cell["serves"] for cell in first["covers"]}
-    return SERVED[cells[name]]
 
 
 RECORDS = "model_id,task,dataset,metric,value,setting,source\n"
