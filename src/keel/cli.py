@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keel import cli_catalog
+from keel import cli_catalog, cli_size
 from keel.answer import Answer
 from keel.errors import Preempted, Problem, Refused, Stopped, StudyError
 
@@ -185,50 +185,6 @@ def fit(
 
 
 @app.command()
-def size(
-    compute: Annotated[str | None, typer.Option(metavar="FLOP", help="The run's training FLOP: 1e21.")] = None,
-    params: Annotated[str | None, typer.Option(help="The model's parameters: 7e9, 350M.")] = None,
-    tokens: Annotated[str | None, typer.Option(help="Training tokens, repeats included: 1e12.")] = None,
-    usd: Annotated[str | None, typer.Option(help="Money, with --hardware.")] = None,
-    hardware: Annotated[
-        str | None, typer.Option(help="aws:p4d.24xlarge, h100-sxm ...: `keel catalog instances`.")
-    ] = None,
-    nodes: Annotated[str | None, typer.Option(help="How many of it.")] = None,
-    deadline: Annotated[str | None, typer.Option(help='With its unit: "6 weeks".')] = None,
-    mfu: Annotated[str | None, typer.Option(help="Share of the peak that you reach: .4 or .3-.5.")] = None,
-    region: Annotated[str | None, typer.Option(help="Of the price: us-east-1.")] = None,
-    unique: Annotated[str | None, typer.Option(help="Unique tokens, images or pairs of your data.")] = None,
-    bytes_: Annotated[str | None, typer.Option("--bytes", help="Or its bytes of text.")] = None,
-    language: Annotated[list[str] | None, typer.Option(help="Of the bytes; may repeat.")] = None,
-    category: Annotated[
-        str | None, typer.Option(help="encoder | decoder | encoder-decoder | vision | vision-language | diffusion")
-    ] = None,
-    loss: Annotated[str | None, typer.Option(help="Says the category: mlm, clm, span_corruption ...")] = None,
-    serve_tokens: Annotated[str | None, typer.Option(help="Tokens served over the model's life.")] = None,
-    max_epochs: Annotated[str | None, typer.Option(help="How often the data may be seen (text: 4).")] = None,
-    reserve: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=SHARE", help="ladder, evaluation, failures.")
-    ] = None,
-    licence: Annotated[str | None, typer.Option(help="Of released models to follow: permissive, conditional.")] = None,
-    study: StudyOption = Path("."),
-    json: JsonOption = False,
-) -> None:
-    """Model, data and compute: give two, or one, and see the rest, law by law, with what it costs."""
-
-    def work() -> Answer:
-        from keel.size.verb import size
-
-        given = {
-            "compute": compute, "params": params, "tokens": tokens, "usd": usd, "hardware": hardware, "nodes": nodes,
-            "deadline": deadline, "mfu": mfu, "region": region, "unique": unique, "bytes": bytes_, "category": category,
-            "loss": loss, "serve_tokens": serve_tokens, "max_epochs": max_epochs, "licence": licence,
-        }  # fmt: skip
-        return size(given, language or [], reserve or [], study)
-
-    _finish("size", json, work)
-
-
-@app.command()
 def report(
     study: StudyOption = Path("."),
     request: Annotated[
@@ -304,6 +260,7 @@ def demo(
 
 
 app.command("catalog")(cli_catalog.catalog)
+app.command("size")(cli_size.size)
 
 
 def _load(folder: Path, overrides: list[str] | None) -> Study:

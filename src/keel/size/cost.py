@@ -9,6 +9,7 @@ from typing import NamedTuple
 from keel.errors import Refusal, Refused
 from keel.size import budget
 from keel.size.hardware import Hardware
+from keel.size.machines import MOST_NODES, Holding
 from keel.size.speed import Speed
 from keel.size.time import Estimate
 
@@ -60,16 +61,16 @@ def cost_of(flop: float | None, place: Place | None, nodes: int | None, deadline
 
 def feasible(
     cost: Cost | None, place: Place | None, usd: float | None, reserves: Sequence[budget.Reserve],
-    nodes: int | None, deadline_s: float | None,
+    nodes: int | None, deadline_s: float | None, holding: Holding | None = None,
 ) -> None:  # fmt: skip
     """Refuse what cannot be done, with the smallest change that would make it so.
 
     Raises:
-        Refused: too little money, or too little time on these nodes.
+        Refused: too little money, or too little time or memory on these nodes.
     """
     if cost is None or place is None:
         return
-    said = _too_dear(cost, usd, reserves) + _too_slow(cost, place, nodes, deadline_s)
+    said = _too_dear(cost, usd, reserves) + _too_slow(cost, place, nodes, deadline_s) + _too_big(nodes, holding)
     if said:
         raise Refused(Refusal("infeasible: " + "; ".join(what for what, _ in said), place.speed.mfu.source,
                               " and ".join(fix for _, fix in said)))  # fmt: skip
@@ -94,6 +95,18 @@ def _too_slow(cost: Cost, place: Place, nodes: int | None, deadline_s: float | N
     return [(f"the run takes {cost.hours.value:,.1f} h on {nodes} x {place.hardware.name}, the deadline is "
              f"{deadline_s / 3600:,.1f} h", f'--nodes {needed}, or --deadline "{math.ceil(cost.hours.value)} hours"',
              )]  # fmt: skip
+
+
+def _too_big(nodes: int | None, holding: Holding | None) -> list[tuple[str, str]]:
+    if holding is None or holding.fit.fits is None:
+        return []
+    least, name = holding.least_nodes, holding.hardware.name
+    if least is None:
+        return [(f"no {MOST_NODES} x {name} hold it in memory, shared as far as can be",
+                 f"a device with more memory than {name}'s, or fewer parameters")]  # fmt: skip
+    if nodes is None or nodes >= least:
+        return []
+    return [(f"{nodes} x {name} do not hold it in memory, shared as far as can be", f"--nodes {least}")]
 
 
 def whole(nodes: float) -> int:

@@ -19,6 +19,8 @@ def text(result: Mapping[str, Any], reserves: Sequence[Reserve] = ()) -> str:
     if result["size"] and result["size"]["laws"]:
         parts.append(_laws(result["size"]["laws"]))
     parts.append(_costs(result, reserves))
+    if result["machines"]:
+        parts.append("\n".join(result["machines"]))
     if result["advice"]:
         parts.append(_advice(result["advice"]))
     if result["proven"]:

@@ -18,6 +18,7 @@ from keel.size.asked import Asked, read
 from keel.size.band import Band, band
 from keel.size.cost import Cost, Place, cost_of, feasible
 from keel.size.hardware import find
+from keel.size.machines import Machines, machines
 from keel.size.speed import speed
 from keel.size.time import Estimate
 from keel.size.triangle import Corner, Triangle, contradiction, corners, triangle
@@ -42,13 +43,22 @@ def size(given: Mapping[str, str | None], languages: Sequence[str] = (), reserve
     found = band(ask) if ask.flop is not None or ask.unique is not None else None
     run = _run(corner, found)
     cost = cost_of(run.flop, place, asked.nodes, asked.deadline_s)
-    feasible(cost, place, asked.usd, held_back, asked.nodes, asked.deadline_s)
+    held = _machines(asked, known, run)
+    holding = held.holdings[0] if held else None
+    feasible(cost, place, asked.usd, held_back, asked.nodes, asked.deadline_s, holding)
     looked = corners(corner, unique.value if unique else None) if _shows_corners(asked) else ()
     recipe = _recipe(known, asked, ask, run)
     settings = advice(known, asked.category, run.params, run.tokens, _loss(looked, found)) if run.params else ()
     answer = Answer(result=_result(asked, corner, found, run, cost, looked, recipe, settings, flop, unique))
     answer.numbers = _numbers(found, recipe, settings, asked, flop, cost, unique)
-    answer.problems = [*(found.problems if found else ()), *_ages(known, place, today), *_slow(place)]
+    answer.problems = [
+        *(found.problems if found else ()),
+        *_ages(known, place, today),
+        *_slow(place),
+        *(held.problems if held else ()),
+    ]
+    answer.numbers += held.numbers if held else ()
+    answer.result["machines"] = list(held.lines) if held else []
     answer.text = show.text(answer.result, held_back if asked.usd else ())
     return answer
 
@@ -123,6 +133,15 @@ def _run(corner: Triangle, found: Band | None) -> Triangle:
     if corner.params or corner.tokens or found is None:
         return corner
     return Triangle(found.params, found.tokens, found.flop, "band")
+
+
+def _machines(asked: Asked, known: Catalogue, run: Triangle) -> Machines | None:
+    """Memory, nodes, hours and money on the machine: of text models, whose memory the parameters tell."""
+    if not asked.hardware or asked.unit != "tokens" or not (run.params and run.tokens and run.flop):
+        return None
+    return machines(known, [asked.hardware], params=run.params, flop=run.flop, tokens=run.tokens,
+                    deadline_s=asked.deadline_s, mfu=asked.mfu, region=asked.region,
+                    category=asked.category)  # fmt: skip
 
 
 def _shows_corners(asked: Asked) -> bool:

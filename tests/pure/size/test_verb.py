@@ -92,11 +92,22 @@ def test_too_little_money_or_time_is_refused_with_what_would_do() -> None:
     assert "--usd" in refusal.fix
     nodes = int(refusal.fix.split("--nodes ")[1].split(",")[0])
     kept = run(params="70e9", tokens="1.4e12", hardware=P4D, deadline="1 week", nodes=nodes)
-    assert kept.result["cost"]["hours"]["value"] <= 168
+    assert kept.result["cost"]["hours"]["value"] <= 168 * (1 + 1e-6)
     with pytest.raises(Refused):
         run(params="70e9", tokens="1.4e12", hardware=P4D, deadline="1 week", nodes=nodes - 1)
     usd = int(refusal.fix.split("--usd ")[1].split(",")[0])
     assert run(params="70e9", tokens="1.4e12", usd=usd, hardware=P4D).result["cost"]
+
+
+def test_too_little_memory_is_refused_with_the_nodes_that_hold_it() -> None:
+    with pytest.raises(Refused) as caught:
+        run(params="500e9", tokens="1e12", hardware=P4D, nodes=1)
+    nodes = int(caught.value.refusal.fix.removeprefix("--nodes "))
+    found = run(params="500e9", tokens="1e12", hardware=P4D, nodes=nodes)
+    assert found.result["cost"]["nodes"] == nodes > 1
+    with pytest.raises(Refused):
+        run(params="500e9", tokens="1e12", hardware=P4D, nodes=nodes - 1)
+    assert any("usable" in line for line in found.result["machines"])
 
 
 def test_a_deadline_without_nodes_finds_them() -> None:
