@@ -85,12 +85,13 @@ def at_tokens(law: Law, tokens: float, unique: float | None = None) -> Point | N
     if law.name in POWERS:
         return _power_at_tokens(law, tokens)
     rest, low, high = held(law, unique), SIZES[0], SIZES[-1]
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         grid = np.linspace(low, high, len(SIZES))
         slope = _slope(law, grid, tokens, rest)
         at = int(np.argmin(np.cumsum(slope)))
-        if at in (0, len(grid) - 1):
+        if number == 0 and at in (0, len(grid) - 1):
             return None
+        at = min(at, len(grid) - 2)  # within the bracket found, the first step may hold it
         low, high = grid[at], grid[at + 1]
     params = math.exp(float((low + high) / 2))
     loss = float(law.at(params=params, tokens=tokens, **rest))
@@ -104,13 +105,14 @@ def at_params(law: Law, params: float, unique: float | None = None) -> Point | N
         flop = rate.flop * (params / rate.params) ** (1 / rate.by_params)
         return at_flop(law, flop)
     rest, low, high = held(law, unique), SIZES[0], LOG_TOKENS
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         grid = np.linspace(low, high, len(SIZES))
         # Too many tokens for the size: along equal FLOP a larger one would be better, and the slope is below zero.
         slope = -_slope(law, math.log(params) + 0 * grid, np.exp(grid), rest)
         at = int(np.argmin(np.cumsum(slope)))
-        if at in (0, len(grid) - 1):
+        if number == 0 and at in (0, len(grid) - 1):
             return None
+        at = min(at, len(grid) - 2)  # within the bracket found, the first step may hold it
         low, high = grid[at], grid[at + 1]
     tokens = math.exp(float((low + high) / 2))
     loss = float(law.at(params=params, tokens=tokens, **rest))
