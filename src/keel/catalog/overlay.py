@@ -67,7 +67,7 @@ def wrong(row: Model | Result | Corpus | Accelerator | Offer, names: Names) -> l
 
 def _offer(row: Offer, accelerators: frozenset[str]) -> list[tuple[str, str, str]]:
     found = []
-    if row.accelerator_id not in accelerators:
+    if row.accelerator_id and row.accelerator_id not in accelerators:
         found.append((f"'{row.accelerator_id}' is no accelerator of the catalogue", f"{row.type} names it",
                       f"{near(row.accelerator_id, accelerators)}; or add it in catalog/accelerators.csv"))  # fmt: skip
     price = row.usd_per_hour

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from keel.catalog.overlay import wrong
@@ -14,10 +15,12 @@ from keel.catalog.shape_check import TOLERANCE, counted
 from keel.catalog.store import Catalogue
 from keel.units import show_count
 
+Peers = tuple[Sequence[Row], Sequence[Row]]
 Said = tuple[Outcome, str, int]  # what becomes of a row, why, and the gate that says so; 0: none
 
 MOVED = 1.5  # a price against the snapshot's of the same region
-ELSEWHERE = 2.1  # against the same type in other regions; Azure's Brazil is a true 2.0
+ELSEWHERE = 2.1  # against the median of the same type in other regions; Azure's Brazil is a true 2.0 x the cheapest
+CONFIRM = "; if it is true, write it in catalog/instances.csv"
 # What vCPUs and memory alone cost: GCP's list price of A2 machines in us-central1, GPU billed apart.
 USD_VCPU_HOUR, USD_GIB_HOUR = 0.0317, 0.00425
 GIB = 2.0**30
@@ -44,12 +47,17 @@ def prices(new: Offer, known: Sequence[Offer], batch: Sequence[Offer]) -> Said:
     for row in peers:
         ratio = _apart(price, row.usd_per_hour)
         if row.region == new.region and ratio > MOVED:
-            return "keep old", f"{price:g} is {ratio:.2f} x from {row.usd_per_hour:g} of {row.as_of}, in one region", 1
-    others = [row.usd_per_hour for row in [*peers, *(one for one in batch if _same(one, new))]
-              if row.region != new.region and row.usd_per_hour]  # fmt: skip
-    if others and (ratio := max(_apart(price, min(others)), _apart(price, max(others)))) > ELSEWHERE:
-        return "keep old", (f"{price:g} is {ratio:.2f} x from the same type elsewhere "
-                            f"({min(others):g} to {max(others):g})"), 1  # fmt: skip
+            return (
+                "keep old",
+                f"{price:g} is {ratio:.2f} x from {row.usd_per_hour:g} of {row.as_of} in that region{CONFIRM}",
+                1,
+            )
+    elsewhere = [row for row in [*peers, *batch] if _same(row, new) and row.region != new.region]
+    if not elsewhere:
+        return "take", "", 0
+    middle = statistics.median(row.usd_per_hour or 0.0 for row in elsewhere)
+    if (ratio := _apart(price, middle)) > ELSEWHERE:
+        return "keep old", f"{price:g} is {ratio:.2f} x from {middle:g}, the same type in other regions{CONFIRM}", 1
     return "take", "", 0
 
 
@@ -156,18 +164,23 @@ def _but(setting: str) -> str:
     return re.sub(r"@\d+|\([\w./-]+\)$", "", setting).strip()
 
 
-def judge(candidate: Candidate, row: Row, known: Catalogue, batch: Sequence[Row], accepted: bool) -> Verdict:
-    """What becomes of a proposed row, by the gates of its table."""
+def alike(row: Row) -> str:
+    """What the rows have in common that a gate sets beside one another: a type of instance, a model."""
+    return row.type if isinstance(row, Offer) else row.model_id if isinstance(row, Result) else row.id
+
+
+def judge(candidate: Candidate, row: Row, known: Catalogue, peers: Peers, accepted: bool) -> Verdict:
+    """What becomes of a proposed row, by the gates of its table; `peers`: known and proposed rows alike."""
     cells = dict(candidate.cells)
     if found := wrong(row, known.names):
         return Verdict(candidate.name, "reject", "; ".join(f"{what} ({why})" for what, why, _ in found), 0, cells)
     said: Said = ("take", "", 0)
     if isinstance(row, Offer):
-        said = prices(row, known.offers, [one for one in batch if isinstance(one, Offer) and one is not row])
+        said = prices(row, *([one for one in rows if isinstance(one, Offer) and one is not row] for rows in peers))
     elif isinstance(row, Accelerator):
         said = accelerator(row)
     elif isinstance(row, Result):
-        said = result(row, [*known.results, *(one for one in batch if isinstance(one, Result))])
+        said = result(row, [one for rows in peers for one in rows if isinstance(one, Result)])
     elif isinstance(row, Model):
         outcome, why, gate, params = model(row, known.models.get(row.id), candidate.counts, accepted)
         said = (outcome, why, gate)

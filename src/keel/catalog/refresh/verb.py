@@ -13,8 +13,8 @@ from keel.answer import Answer
 from keel.catalog import tables
 from keel.catalog.overlay import near
 from keel.catalog.refresh import aws, azure, fetch, hugging_face, own, vision_results
-from keel.catalog.refresh.candidate import Candidate, Verdict
-from keel.catalog.refresh.gates import judge
+from keel.catalog.refresh.candidate import Candidate, Row, Verdict
+from keel.catalog.refresh.gates import alike, judge
 from keel.catalog.store import Catalogue
 from keel.catalog.tables import TABLES, Table
 from keel.errors import Problem, StudyError, nearest
@@ -55,7 +55,7 @@ def refresh(known: Catalogue, wanted: Wanted) -> Answer:
     provider = _provider(wanted)
     table = TABLES[PROVIDERS[provider][0]]
     candidates, passed = _candidates(known, provider, table, _payloads(known, provider, wanted), wanted.day)
-    verdicts, problems = _judged(known, table, candidates, wanted.accept_licences)
+    verdicts = _judged(known, table, candidates, wanted.accept_licences)
     taken = [verdict for verdict in verdicts if verdict.outcome == "take"]
     writes = _write(table, provider, wanted, taken, verdicts, passed) if verdicts or passed else []
     warned = [verdict for verdict in taken if verdict.why]
@@ -64,7 +64,7 @@ def refresh(known: Catalogue, wanted: Wanted) -> Answer:
         "what": "refresh", "provider": provider, "table": table.file, "taken": len(taken), "passed_over": passed,
         "refused": [_said(verdict) for verdict in refused], "warned": [_said(verdict) for verdict in warned],
     }  # fmt: skip
-    return Answer(result=result, text=_text(provider, table, taken, warned, refused, passed), problems=problems,
+    return Answer(result=result, text=_text(provider, table, taken, warned, refused, passed),
                   reads=[str(path) for path in wanted.files], writes=writes)  # fmt: skip
 
 
@@ -157,15 +157,23 @@ def _candidates(
     return found, passed
 
 
-def _judged(
-    known: Catalogue, table: Table, candidates: Sequence[Candidate], accepted: bool
-) -> tuple[list[Verdict], list[Problem]]:
+def _judged(known: Catalogue, table: Table, candidates: Sequence[Candidate], accepted: bool) -> list[Verdict]:
     """Every candidate as a typed row before the gates; one that cannot be read is refused with the others."""
     text = _csv(table, [candidate.cells for candidate in candidates])
     rows, problems = tables.scan_text(table, text, "the refresh", "refreshed")
     if problems:
         raise StudyError.all(problems)
-    return [judge(candidate, row, known, rows, accepted) for candidate, row in zip(candidates, rows, strict=True)], []
+    old = _grouped([*known.offers, *known.results])
+    new = _grouped(rows)
+    pairs = zip(candidates, rows, strict=True)
+    return [judge(one, row, known, (old.get(alike(row), []), new[alike(row)]), accepted) for one, row in pairs]
+
+
+def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(alike(row), []).append(row)
+    return found
 
 
 def _csv(table: Table, rows: Sequence[Mapping[str, str]]) -> str:
