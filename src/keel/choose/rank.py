@@ -90,11 +90,11 @@ def _mixed(ordered: list[Candidate], main: str) -> list[Candidate]:
 
 
 def _cut(item: Candidate, held: Holdings) -> float:
-    """0 where a mean document fits its context, else how many contexts it takes, in steps of four."""
+    """0 where half of a mean document fits its context at least, else how much is lost, in steps of four."""
     long = document_tokens(held)
-    if long is None or item.model.context is None or long <= item.model.context:
+    if long is None or item.model.context is None or long <= 2 * item.model.context:
         return 0.0
-    return float(math.ceil(math.log(long / item.model.context, 4)))
+    return float(math.ceil(math.log(long / (2 * item.model.context), 4)))
 
 
 def _published(known: Catalogue, candidates: Sequence[Candidate], cases: Sequence[Weighed],

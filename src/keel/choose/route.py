@@ -75,6 +75,16 @@ def decide(listed: Shortlist, cases: Sequence[Weighed], held: Holdings, means: M
     return Route(value, facts[value][1], _others(value, facts))  # type: ignore[arg-type]
 
 
+def thresholds(held: Holdings) -> tuple[tuple[str, float, str, str], ...]:
+    """(route, least, unit, source) of what decides."""
+    return (
+        ("continue", LEAST[held.unit], held.unit, LEAST_SOURCE[held.unit]),
+        ("scratch", LEAST_SCRATCH[held.unit], held.unit, SCRATCH_SOURCE),
+        ("fine-tune", LEAST_LABELS, "labels", LABELS_SOURCE),
+        ("fine-tune", LEAST_PAIRS, "pairs", "convention: fewer move a released model little"),
+    )
+
+
 def _others(value: str, facts: Mapping[str, tuple[bool, str]]) -> dict[str, str]:
     return {name: why for name, (_, why) in facts.items() if name != value}
 
@@ -84,6 +94,7 @@ def _facts(listed: Shortlist, cases: Sequence[Weighed], held: Holdings, means: M
     base = listed.ranked[0] if listed.ranked else None
     enough, amount = _enough(held, LEAST), _amount(held)
     least = f"{show_count(LEAST[held.unit])} {held.unit}"
+    name = base.candidate.model.id if base else ""
     return {
         "use": _use(base, cases, held, enough),
         "scratch": _scratch(listed, held, means),
@@ -91,8 +102,8 @@ def _facts(listed: Shortlist, cases: Sequence[Weighed], held: Holdings, means: M
             base is not None and enough and not held.supervised,
             "no released model is left to go on from" if base is None
             else f"{amount} in pairs of input and output: they are examples to fine-tune on" if held.supervised
-            else f"{amount} are enough to go on with ({least}; {LEAST_SOURCE[held.unit]})" if enough
-            else f"{amount}: too small to pretrain, {least} are wanted ({LEAST_SOURCE[held.unit]})",
+            else f"{amount} are enough to go on from {name}, which starts ahead of fresh weights" if enough
+            else f"{amount}: too small to pretrain, {least} are wanted",
         ),
         "fine-tune": _fine_tune(base, cases, held, enough),
         "collect": (True, _collect(base, cases, held)),
@@ -136,7 +147,7 @@ def _scratch(listed: Shortlist, held: Holdings, means: Means) -> tuple[bool, str
     if not listed.ranked:
         if able:
             return True, f"no released model is left to start from, and {_amount(held)} can train one"
-        return False, f"{_amount(held)}: {show_count(LEAST_SCRATCH[held.unit])} are the least ({SCRATCH_SOURCE})"
+        return False, f"{_amount(held)}: {show_count(LEAST_SCRATCH[held.unit])} are the least"
     if not able or means.flop is None or means.params is None:
         return False, "a released model starts ahead" + ("" if means.flop else "; no budget is said to set against it")
     if means.binds == "data":
@@ -189,7 +200,7 @@ def _fine_tune(base: Ranked | None, cases: Sequence[Weighed], held: Holdings, en
         )
     return (
         False,
-        f"labels: {'unknown' if held.labels is None else show_count(held.labels)}; {LEAST_LABELS:.0f} are wanted ({LABELS_SOURCE})",
+        f"labels: {'unknown' if held.labels is None else show_count(held.labels)}; {LEAST_LABELS:.0f} are wanted",
     )
 
 

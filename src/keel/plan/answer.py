@@ -7,8 +7,9 @@ from typing import Any
 from keel.choose import cover, simple
 from keel.choose.category import Chosen
 from keel.choose.kind import CATEGORIES
-from keel.choose.kinds import KINDS
+from keel.choose.kinds import KINDS, kind_of
 from keel.choose.lambdas import lambdas
+from keel.choose.route import thresholds
 from keel.objective.facts import FACTS
 from keel.plan.decide import Decision, binds_why
 from keel.plan.proposed import proposed
@@ -19,9 +20,12 @@ from keel.size.ask import LawSize
 def decision_json(made: Decision) -> dict[str, Any]:
     """Everything, in plain values; unknown is null."""
     return {
-        "route": {"value": made.route.value, "why": made.route.why, "others": dict(made.route.others)},
+        "route": {
+            "value": made.route.value, "why": made.route.why, "others": dict(made.route.others),
+            "thresholds": [dict(zip(("route", "least", "unit", "source"), row)) for row in thresholds(made.held)],
+        },
         "category": _category(made.chosen), "base": _base(made), "shortlist": _shortlist(made),
-        "dropped": [{"id": item.id, "why": item.why, "fact": item.fact}
+        "dropped": [{"id": item.id, "why": item.why, "fact": item.fact, "category": _category_of(made, item.id)}
                     for item in (*made.surveyed.dropped, *made.listed.dropped)],
         "losses": losses(made), "size": _size(made), "cost": made.cost.json(nodes_of(made)), "binds": made.binds,
         "binds_why": binds_why(made),
@@ -33,6 +37,11 @@ def decision_json(made: Decision) -> dict[str, Any]:
                       for item in made.cases],
         "smaller": smaller(made), "problems": [problem._asdict() for problem in made.problems], "investments": dict(made.invested), "catalogue": {"sha256": made.known.digest, "overlays": list(made.known.overlays)},
     }  # fmt: skip
+
+
+def _category_of(made: Decision, name: str) -> str:
+    kind = KINDS.get(kind_of(made.known.models[name]))
+    return kind.category if kind else ""
 
 
 def nodes_of(made: Decision) -> int:

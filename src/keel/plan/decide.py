@@ -92,7 +92,7 @@ def decide(
                 *invest.doubts(study, invested))  # fmt: skip
     return Decision(
         known, held, cases, chosen, surveyed, listed, base, way, ask, sized, means, cost, fresh, fleet, most,
-        _binds(way, sized, surveyed, listed, cost, means), invested, (*_yours(study), *means.numbers, *sized.numbers), problems,
+        _binds(way, sized, surveyed, listed, cost, means), invested, (*_yours(study), *means.numbers, *sized.numbers, *cost.numbers()), problems,
     )  # fmt: skip
 
 

@@ -117,7 +117,7 @@ def _warnings(known: Catalogue, nodes: Sequence[Node], as_of: str) -> list[Probl
     types = {node.hardware.name: node.hardware.price_as_of for node in nodes}
     rows = [row for row in known.offers if types.get(row.type) == row.as_of]
     found = list(age.warnings(rows, as_of))
-    found += [Problem(f"{node.hardware.name}: {text}", "a fact of the chip", "", "[limits] hardware")
+    found += [Problem(f"{node.hardware.name}: {text}", "a fact of the chip", "measure it, or name other hardware", "[limits] hardware")
               for node in nodes for text in node.speed.warnings]  # fmt: skip
     found += [Problem(f"{node.hardware.name} has no public price", "; ".join(node.hardware.notes),
                       "add yours to catalog/instances.csv", "[limits] hardware")

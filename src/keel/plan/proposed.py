@@ -72,7 +72,7 @@ def _pairs(made: Decision) -> list[tuple[str, str, str, str, str]]:
 
 
 def _growth(made: Decision) -> list[tuple[str, str, str, str, str]]:
-    larger = made.listed.grown[:1]
+    larger = made.listed.grown[:1] or tuple(item.candidate for item in made.listed.ranked[1:2])
     if made.base is None or not larger or made.route.value == "scratch":
         return []
     accept = ", ".join(f"{item.case.metric or 'its metric'} {item.case.accept:g} ({item.case.name})"

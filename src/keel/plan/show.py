@@ -14,7 +14,7 @@ from keel.units import show_bytes, show_count
 
 TOPICS = {
     "route": ("route", "category"), "base": ("start",), "loss": ("train.loss", "train.options"),
-    "size": ("size", "budget", "price", "speed", "advice", "ladder.widths", "model", "data"),
+    "size": ("size", "cost", "budget", "price", "speed", "advice", "ladder.widths", "model", "data"),
     "ladder": ("ladder", "train", "target", "tokenizer", "heldout", "arms", "start"),
 }  # fmt: skip
 # What is shown of the numbers where no topic is asked for: the decision says its own in words.

@@ -64,6 +64,9 @@ def _cost(cost: Mapping[str, Any]) -> str:
 def _route(made: Mapping[str, Any]) -> list[str]:
     lines = ["why this route, and not another:"]
     lines += [f"  not {name}: {text}" for name, text in made["route"]["others"].items()]
+    lines += ["", "what decides:"]
+    lines += [f"  {item['route']}: at least {show_count(item['least'])} {item['unit']} ({item['source']})"
+              for item in made["route"]["thresholds"]]  # fmt: skip
     lines += ["", "what each use case weighs:"]
     lines += [f"  {case['weight']:<6.3g}{case['name']} ({case['task']}): {case['why']}" for case in made["use_cases"]]
     covers = made["category"]["covers"]
@@ -107,21 +110,24 @@ def _base(made: Mapping[str, Any]) -> list[str]:
         "",
         "dropped: " + ", ".join(f"{number} by {fact}" for fact, number in facts.most_common()) + " (all in --json)",
     ]
-    told = [item for item in made["dropped"] if item["fact"] not in ("category", "use", "rank", "larger")]
+    main, quiet = made["category"]["value"], ("category", "use", "rank", "larger")
+    told = [item for item in made["dropped"] if item["fact"] not in quiet and item["category"] == main]
+    told.sort(key=lambda item: item["fact"] == "licence")
     lines += [f"  {item['id']}: {item['why']}" for item in told[:SHOWN]]
     if len(told) > SHOWN:
-        lines.append(f"  and {len(told) - SHOWN} more for such reasons")
+        lines.append(f"  and {len(told) - SHOWN} more of the category {main} for such reasons")
     return [*lines, "licence classes are a hint for a filter, never legal advice"]
 
 
 def _losses(made: Mapping[str, Any]) -> list[str]:
-    lines = [f"ways to pretrain a {made['category']['value']} that serve these use cases:"]
+    lines, told = [f"ways to pretrain that serve these use cases (category {made['category']['value']}):"], set[str]()
     for item in made["losses"]:
         lines.append(f"  {item['id']}: {item['why']}")
         if item["precludes"]:
             lines.append(f"     precludes {', '.join(item['precludes'])}")
-        if item["note"]:
+        if item["note"] and item["note"] not in told:
             lines.append(f"     {item['note']}")
+        told.add(item["note"])
     return lines
 
 

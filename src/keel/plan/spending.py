@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from keel.answer import Number
 from keel.catalog.rows import Model
 from keel.choose.holdings import Holdings
 from keel.plan.means import Means
@@ -42,6 +43,13 @@ class Spending(NamedTuple):
             "tokens": self.tokens.value if self.tokens else None, "nodes": nodes,
             "devices": self.devices * nodes if self.devices else None, "hardware": self.node, "how": self.how,
         }  # fmt: skip
+
+
+    def numbers(self) -> list[Number]:
+        """The route's cost with where it comes from."""
+        named = (("cost.flop", self.flop, "flop"), ("cost.usd", self.usd, "usd"), ("cost.hours", self.hours, "hours"))
+        return [Number(name, found.value, unit, found.low, found.high, self.how, source=found.source)
+                for name, found, unit in named if found is not None]  # fmt: skip
 
 
 NOTHING = Estimate(0.0, 0.0, 0.0, "nothing is trained")
