@@ -68,13 +68,13 @@ class Known(NamedTuple):
     scales: dict[str, float]
 
 
-def rows(catalogue: Catalogue) -> list[Row]:
-    """Every model with published compute, hardware or data; in the catalogue's order."""
+def rows(catalogue: Catalogue, whole: bool = True) -> list[Row]:
+    """Every model with published compute, hardware or (`whole`) data; in the catalogue's order."""
     known = Known(catalogue, published(catalogue), dict(scale_of(catalogue)))
     return [
         row(known, model, category) for model in catalogue.models.values()
         if (category := category_of(model))
-        and any((model.train_flop, model.train_hardware, model.seen, model.data_size))
+        and any((model.train_flop, model.train_hardware, *((model.seen, model.data_size) if whole else ())))
     ]  # fmt: skip
 
 

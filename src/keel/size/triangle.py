@@ -14,6 +14,7 @@ from keel.laws.published import PUBLISHED
 from keel.size.optima import at_flop, at_params, at_tokens
 from keel.size.ways import DECODER
 
+HALVINGS = 14  # of four decades: to .1 % of the FLOP
 AGREE = 0.05  # three given numbers that miss C = 6 N D by more contradict each other
 
 
@@ -109,7 +110,7 @@ def _whole(name: str, given: Triangle, unique: float | None) -> Corner | None:
 def _excess(name: str, loss: float, flop: float) -> float | None:
     """FLOP over the least FLOP of this loss at the law's best size, by halving."""
     law, low, high = PUBLISHED[name], math.log(flop) - math.log(1e4), math.log(flop)
-    for _ in range(30):
+    for _ in range(HALVINGS):
         middle = (low + high) / 2
         point = at_flop(law, math.exp(middle))
         if point is None or point.loss is None:
