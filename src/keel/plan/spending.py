@@ -40,7 +40,8 @@ class Spending(NamedTuple):
             "usd_low": usd.low if usd else None, "usd_high": usd.high if usd else None, "usd": usd.value if usd else None,
             "hours": hours.value / nodes if hours else None, "hours_low": hours.low / nodes if hours else None,
             "hours_high": hours.high / nodes if hours else None, "flop": self.flop.value if self.flop else None,
-            "tokens": self.tokens.value if self.tokens else None, "nodes": nodes,
+            "tokens": self.tokens.value if self.tokens else None, "tokens_low": self.tokens.low if self.tokens else None,
+            "tokens_high": self.tokens.high if self.tokens else None, "nodes": nodes,
             "devices": self.devices * nodes if self.devices else None, "hardware": self.node, "how": self.how,
         }  # fmt: skip
 
