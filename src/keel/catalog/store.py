@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,15 +93,22 @@ class Catalogue:
         found = {}
         for name, table in (("models", tables.MODELS), ("accelerators", tables.ACCELERATORS)):
             own = [row for path in self.files(table) for row in tables.scan(table, path)[0]]
-            found[name] = frozenset(row.id for row in [*tables.read(table, tables.FOLDER / table.file), *own])
+            found[name] = frozenset(row.id for row in [*shipped(table.file), *own])
         return found
 
     def _rows(self, table: Table) -> list[Any]:
-        rows = tables.read(table, tables.FOLDER / table.file)
+        rows = shipped(table.file)
         own, problems = self._read_own(table)
         if problems:
             raise StudyError.all(problems)
         return list({_key(table, row): row for row in [*rows, *own]}.values())
+
+
+@cache
+def shipped(file: str) -> tuple[Any, ...]:
+    """The rows of a shipped table, read once."""
+    table = next(table for table in TABLES.values() if table.file == file)
+    return tuple(tables.read(table, tables.FOLDER / file))
 
 
 def of_study(folder: Path) -> Catalogue:
