@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from keel.units import show_count, show_usd
 
 USD_LABEL = "'$' + replace(format(datum.value, '.2~s'), 'G', 'B')"
 LEAST_SHARE, BEYOND = 0.03, 2.0
+MOST_LEFT = 0.6  # of the width: words at a disc beyond it stand to its left
 WIDE_PX = 500
 
 
@@ -100,7 +102,7 @@ def _chart(alt: Any, figure: MoneyBuys, width: int, height: int) -> Any:
         band.mark_area(color=mark("band"), opacity=1).encode(x=x, y=y, y2="high:Q"),
         band.mark_line(color=mark("accent"), strokeWidth=2).encode(x=x, y=y),
     ]
-    return alt.layer(*layers, *_flat(alt, figure, x, y), *_spots(alt, figure, x, y, width), *_allowed(alt, figure, x))
+    return alt.layer(*layers, *_flat(alt, figure, x, y), *_spots(alt, figure, x, y), *_allowed(alt, figure, x))
 
 
 def _ask(alt: Any, figure: MoneyBuys, x: Any) -> Any:
@@ -125,9 +127,10 @@ def _flat(alt: Any, figure: MoneyBuys, x: Any, y: Any) -> list[Any]:
     return [line, words]
 
 
-def _spots(alt: Any, figure: MoneyBuys, x: Any, y: Any, width: int) -> list[Any]:
-    """The sums as discs on the line, the ask as a diamond; those below it are named."""
+def _spots(alt: Any, figure: MoneyBuys, x: Any, y: Any) -> list[Any]:
+    """The sums as discs on the line, the ask as a diamond; those that a dashed line does not name are named."""
     layers = []
+    ends = figure.spans[0].usd, figure.spans[-1].usd
     for item in figure.sums:
         asked = item.name == "the ask"
         row = data(alt, [{"usd": item.usd, "low": item.seen, "text": f"{item.name}, {show_usd(item.usd)}"}])
@@ -135,9 +138,11 @@ def _spots(alt: Any, figure: MoneyBuys, x: Any, y: Any, width: int) -> list[Any]
         layers.append(row.mark_point(shape=shape, filled=True, size=size, opacity=1, color=mark(role)).encode(x=x, y=y))
         if item.usd > figure.asked[1] * 1.001 and figure.kink_usd is not None:
             continue
-        right = not asked or width > WIDE_PX
-        text = row.mark_text(color=mark("accent" if asked else "muted"), align="left" if right else "right", dy=14,
-                             dx=8 if right else -8, fontWeight="bold" if asked else "normal")  # fmt: skip
+        far = math.log(item.usd / ends[0]) / math.log(ends[1] / ends[0])
+        # The line rises to the right: below it is room on a disc's right, above it on its left.
+        side = {"align": "left", "dx": 8, "dy": 15} if far < MOST_LEFT else {"align": "right", "dx": -6, "dy": -11}
+        weight = "bold" if asked else "normal"
+        text = row.mark_text(color=mark("accent" if asked else "muted"), fontWeight=weight, **side)
         layers.append(text.encode(x=x, y=y, text="text:N"))
     return layers
 

@@ -50,7 +50,7 @@ class Request(NamedTuple):
     hours_low: float | None
     hours_high: float | None
     flop: float | None
-    devices: float | None
+    nodes: float
     node: str
     how: str
     tokens: float | None
@@ -88,10 +88,10 @@ def request_of(plan: Tree, study: Study) -> Request:
     return Request(
         as_of=clean(plan.get("as_of") or ""), route=clean(route.get("value") or ""),
         route_why=clean(route.get("why") or ""), category=_value(made.get("category")),
-        base=_tree(made.get("base")) or None, usd_low=_whole(number(cost, "usd_low"), kept),
-        usd_high=_whole(number(cost, "usd_high"), kept), kept=kept, hours=number(cost, "hours"),
+        base=_tree(made.get("base")) or None, usd_low=_whole(number(cost, "usd_low"), kept, budget.compute_usd),
+        usd_high=_whole(number(cost, "usd_high"), kept, budget.compute_usd), kept=kept, hours=number(cost, "hours"),
         hours_low=number(cost, "hours_low"), hours_high=number(cost, "hours_high"),
-        flop=number(cost, "flop"), devices=number(cost, "devices"), node=clean(cost.get("hardware") or ""),
+        flop=number(cost, "flop"), nodes=number(cost, "nodes") or 1.0, node=clean(cost.get("hardware") or ""),
         how=clean(cost.get("how") or ""),
         tokens=number(cost, "tokens"), tokens_low=number(cost, "tokens_low"), tokens_high=number(cost, "tokens_high"),
         allowed_usd=budget.compute_usd, people_days=budget.people_days, deadline=clean(budget.deadline or ""),
@@ -106,9 +106,12 @@ def request_of(plan: Tree, study: Study) -> Request:
     )  # fmt: skip
 
 
-def _whole(usd: float | None, kept: float) -> float | None:
-    """ask = cost / (1 - reserves): the plan turns money into FLOP the same way."""
-    return None if usd is None else usd / (1.0 - kept)
+def _whole(usd: float | None, kept: float, allowed: float | None) -> float | None:
+    """ask = cost / (1 - reserves), as the plan turns money into FLOP; what the budget ends is not above the budget."""
+    if usd is None:
+        return None
+    whole = usd / (1.0 - kept)
+    return whole if allowed is None or usd > allowed else min(whole, allowed)
 
 
 def _tree(found: Any) -> Tree:
@@ -158,6 +161,5 @@ def _risks(plan: Tree, made: Tree) -> list[str]:
     if _value(made.get("route")) != "scratch":
         return found
     laws = [law for law in _trees(_tree(made.get("size")).get("laws")) if law.get("outside") and law.get("in_band")]
-    return found + [
-        f"the law {clean(law.get('law'))} is used outside its range: {clean(law['outside'])}" for law in laws
-    ]
+    far = ", ".join(f"{clean(law.get('law'))} ({clean(law['outside'])})" for law in laws)
+    return found + ([f"the size rests on laws outside their range: {far}"] if far else [])

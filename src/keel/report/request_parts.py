@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from keel.report.markup import bullets, code, esc, facts, linked, paragraph, section, table, tag, unbroken
 from keel.report.request_figure import MoneyBuys
-from keel.report.request_input import Request, Served, Tree
-from keel.report.request_sums import passes, said, sums
+from keel.report.request_input import Request, Tree
+from keel.report.request_sums import grows, passes, said, sums
 from keel.report.request_words import base_words, money
 from keel.report.words import number, percent, show, sig_interval
 from keel.units import show_count, show_duration, show_usd
@@ -33,7 +33,12 @@ def ask_facts(made: Request) -> str:
 
 
 def _node(made: Request) -> str:
-    return f"on {made.node}" if made.node and made.usd_high else ""
+    return f"on {machines(made)}" if made.node and made.usd_high else ""
+
+
+def machines(made: Request) -> str:
+    """The nodes by number and type."""
+    return f"{made.nodes:g} x {made.node}" if made.nodes > 1 else f"one {made.node}"
 
 
 def _done(made: Request) -> str:
@@ -43,7 +48,13 @@ def _done(made: Request) -> str:
 
 
 def _time(made: Request) -> str:
-    return f"{show_duration(made.hours_high * 3600)} of training at most, on one node" if made.hours_high else ""
+    most = most_hours(made)
+    return f"{show_duration(most * 3600)} of training at most" if most else ""
+
+
+def most_hours(made: Request) -> float | None:
+    """The longest that the training may take; where the budget ends it, the dear end is the shorter one."""
+    return max((hours for hours in (made.hours_low, made.hours, made.hours_high) if hours), default=None)
 
 
 def _share(made: Request) -> tuple[str, str]:
@@ -56,7 +67,7 @@ def _share(made: Request) -> tuple[str, str]:
 
 def bought(made: Request) -> str:
     """Route, base, size, how much is seen, how often it can be tried; and which use cases it serves."""
-    return section("What it buys", facts(_bought(made)), _uses(made.served))
+    return section("What it buys", facts(_bought(made)), _uses(made))
 
 
 def _bought(made: Request) -> Iterator[tuple[str, str]]:
@@ -97,17 +108,19 @@ def _sees(made: Request) -> str:
 
 
 def _experiments(made: Request) -> str:
-    """How often the whole training fits into a week of one node."""
-    if not made.hours_low or not made.hours_high:
+    """How often the whole training fits into a week of its nodes."""
+    most, least = most_hours(made), made.hours_low
+    if not most or not least:
         return ""
-    slow, fast = (float(f"{HOURS_A_WEEK / hours:.2g}") for hours in (made.hours_high, made.hours_low))
-    if fast < 1:
-        return esc(f"one such training takes {made.hours_high / HOURS_A_WEEK:.2g} weeks of one node")
-    often = show(fast) if fast == slow else f"{show(slow)} to {show(fast)}"
-    return esc(f"{often} such trainings a week on one node, one after the other")
+    slow, fast = (float(f"{HOURS_A_WEEK / hours:.2g}") for hours in (most, least))
+    if slow < 1:
+        return esc(f"one such training takes up to {most / HOURS_A_WEEK:.2g} weeks on {machines(made)}")
+    often = show(fast) if fast <= slow else f"{show(slow)} to {show(fast)}"
+    return esc(f"{often} such trainings a week on {machines(made)}, one after the other")
 
 
-def _uses(served: tuple[Served, ...]) -> str:
+def _uses(made: Request) -> str:
+    served = made.served
     if not served:
         return paragraph("No use case is said.", "muted")
     valued = any(use.value_usd is not None for use in served)
@@ -117,7 +130,12 @@ def _uses(served: tuple[Served, ...]) -> str:
         named = f'{esc(use.name)}<span class="note muted">{esc(use.task)}</span>'
         row = [named, f"{use.weight:g}", f"{tag(words, kind)} {linked(use.why)}"]
         rows.append([*row, show_usd(use.value_usd) if use.value_usd is not None else "not said"] if valued else row)
-    header = ["use case", "weight", "by this base", *(["worth a year"] if valued else [])]
+    header = [
+        "use case",
+        "weight",
+        "by this base" if made.base else "by such a model",
+        *(["worth a year"] if valued else []),
+    ]
     return table(header, rows, numeric=frozenset({1, 3}))
 
 
@@ -125,15 +143,17 @@ def other_sums(made: Request) -> str:
     """The figure, then what a tenth, half and more than the ask would buy."""
     rows = [[esc(cell) for cell in said(item)] for item in sums(made)]
     figure = MoneyBuys.of(made)
-    listed = (
-        table(("", "sum", "what it buys, at the dear end of price and speed"), rows, frozenset({1})) if rows else ""
-    )
+    buys = "what it buys" if grows(made) else "what it buys, at the dear end of price and speed"
+    listed = table(("", "sum", buys), rows, frozenset({1})) if rows else ""
     return section("What other sums would buy", figure.figure() if figure else "", listed)
 
 
 def risks(made: Request) -> str:
     """What binds, what is not measured, what lies outside its range."""
     found = list(made.risks)
+    if made.tokens and made.tokens_high and made.tokens_high < 0.99 * made.tokens:
+        share = percent(made.tokens_high / made.tokens)
+        found.append(f"at the dear end of price and speed the money ends when {share} of the tokens are seen")
     if made.stated and not any("stated" in item for item in found):
         found.append("the amount of data is stated, not measured: the sum moves with it")
     found += [f"'{use.name}' ({use.task}) is {SERVES.get(use.serves, (UNKNOWN,))[0]} by this base"
@@ -147,6 +167,8 @@ def risks(made: Request) -> str:
 def sum_parts(made: Request) -> str:
     """Price, speed and reserves that the sum is made of."""
     kept = ", ".join(f"{esc(item.get('name'))} {percent(number(item, 'share'))}" for item in made.reserves)
+    if not made.usd_high:
+        return ""
     pairs = [("trained", linked(made.how))]
     pairs += [("price", _price(item)) for item in made.prices if str(item.get("name")) == f"price.{made.node}"]
     pairs += [("kept back", f"{percent(made.kept)} of the sum: {kept}" if kept else "")]

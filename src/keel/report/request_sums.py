@@ -35,11 +35,10 @@ def rates_of(made: Request) -> Rates | None:
 
     rate = usd / tokens at each end
     """
-    ends = made.usd_low, made.usd_high, made.tokens_low or made.tokens, made.tokens_high or made.tokens
-    usd_low, usd_high, least, most = ends
-    if not usd_low or not usd_high or not least or not most:
+    least, last = made.tokens_low or made.tokens, made.tokens_high or made.tokens
+    if not made.usd_low or not made.usd_high or not least or not last:
         return None
-    return Rates(usd_high / most, usd_low / least, most)
+    return Rates(made.usd_high / last, made.usd_low / least, max(least, last, made.tokens or 0.0))
 
 
 def grows(made: Request) -> bool:
@@ -55,7 +54,8 @@ def sums(made: Request) -> tuple[Sum, ...]:
     if grows(made):
         return _sizes(made)
     found = [_less(made, rates, share, name) for share, name in SHARES]
-    found.append(Sum(made.usd_high, "the ask", rates.most, _passes(made, rates.most)))
+    asked = min(rates.most, made.usd_high / rates.dear)
+    found.append(Sum(made.usd_high, "the ask", asked, _passes(made, asked)))
     if made.allowed_usd is not None and made.allowed_usd > made.usd_high * CLOSE:
         words = (
             "nothing more: the data would only be repeated" if made.binds == "data" else "nothing more of this route"

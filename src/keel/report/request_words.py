@@ -29,11 +29,13 @@ def money(low: float | None, high: float | None) -> str:
     """A range of USD, or one sum where both ends agree.
 
     Example:
-        >>> money(190.2, 1204), money(500, 500), money(None, 5)
-        ('$190 to $1,204', '$500', 'unknown')
+        >>> money(190.2, 1204), money(500, 500), money(0.1, 5), money(0.1, 0.2), money(None, 5)
+        ('$190 to $1,204', '$500', 'up to $5', 'less than $1', 'unknown')
     """
     if low is None or high is None:
         return "unknown"
+    if 0 < low < 1:
+        return f"up to {show_usd(high)}" if high >= 1 else "less than $1"
     return show_usd(high) if high <= low * CLOSE else f"{show_usd(low)} to {show_usd(high)}"
 
 
@@ -95,10 +97,12 @@ def value_words(made: Request) -> str:
 
 
 def _unspent(made: Request) -> str:
-    binds = BINDS.get(made.binds, "")
+    binds = BINDS.get(made.binds, "") if made.usd_high else ""
     if made.allowed_usd is None or made.usd_high is None:
         return binds
     left = made.allowed_usd - made.usd_high
+    if not made.usd_high:
+        return f"The {show_usd(made.allowed_usd)} that the study allows stay unspent."
     if left > 0.05 * made.allowed_usd:
         return (
             f"Of the {show_usd(made.allowed_usd)} that the study allows, {show_usd(left)} or more stay unspent. {binds}"
