@@ -36,6 +36,10 @@ def size(
         list[str] | None, typer.Option(metavar="NAME=SHARE", help="ladder, evaluation, failures.")
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Of released models to follow: permissive, conditional.")] = None,
+    scaling: Annotated[
+        str | None, typer.Option(metavar="N=TIME,...", help="Measured times: 1=99min,8=13.5min; what of more nodes?")
+    ] = None,
+    run_of: Annotated[str | None, typer.Option(metavar="ID", help="A released model's own run, on --hardware.")] = None,
     study: Annotated[Path, typer.Option("--study", help="A study, for your own catalogue rows.")] = Path("."),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
@@ -44,7 +48,13 @@ def size(
     from keel.cli import _finish
 
     def work() -> Answer:
+        from keel.size import asides
         from keel.size.verb import size as sized
+
+        if scaling:
+            return asides.scaling(scaling, hardware or "", study, region or "")
+        if run_of:
+            return asides.run_of(run_of, hardware or "", study)
 
         given = {
             "compute": compute, "params": params, "tokens": tokens, "usd": usd, "hardware": hardware, "nodes": nodes,
