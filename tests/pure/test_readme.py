@@ -61,6 +61,18 @@ def test_the_tree_is_the_tree() -> None:
     assert rooms == set(re.findall(r"^  (\w+)/ ", text.split("src/keel/")[1].split("```")[0], re.M))
 
 
+def test_the_plan_that_is_shown_is_the_plan(tmp_path: Path) -> None:
+    """The study of "Should you pretrain at all?" gives the text below it, word for word."""
+    section = (ROOT / "README.md").read_text().split("## Should you pretrain at all?")[1]
+    study, shown = re.findall(r"```\n(.*?)```", section, re.S)[:2]
+    (tmp_path / "study.toml").write_text(study)
+    done = subprocess.run(
+        [sys.executable, "-m", "keel", "plan", "--study", str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert shown in done.stdout
+
+
 def test_no_number_is_left_to_fill_in() -> None:
     assert not re.findall(r"@[A-Z]+@", (ROOT / "README.md").read_text())
 
