@@ -1,16 +1,17 @@
 """Known cases, one a file of cases/: what keel must say of a study, and what holds of every answer.
 
-How a case is written: known_cases.py. What holds of all: sound_answer.py.
+How a case is written: known_cases.py; what it can expect: case_facts.py. What holds of all: sound_answer.py.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import known_cases
+import case_facts
 import pytest
 import sound_answer
-from known_cases import CASES, FACTS, Case, Found, ask, read
+from case_facts import FACTS
+from known_cases import CASES, Case, Found, ask, read
 
 PATHS = sorted(CASES.glob("*.toml"))
 LEAST = 60
@@ -20,7 +21,7 @@ LEAST = 60
 def test_case(path: Path, tmp_path: Path) -> None:
     case = read(path)
     found = ask(case, tmp_path)
-    wrong = known_cases.complaints(case, found) + sound_answer.complaints(case, found)
+    wrong = case_facts.complaints(case, found) + sound_answer.complaints(case, found)
     assert not wrong, "\n".join([f"{case.name}: {case.why} ({case.source})", *(f"  - {text}" for text in wrong)])
 
 
@@ -62,7 +63,7 @@ def test_a_fact_that_does_not_hold_is_told(expect: dict[str, object]) -> None:
         dropped=[{"id": "bloom", "why": "licence"}], experiments=[{"why": "ladder"}],
         size={"laws": [{"law": "kaplan", "modality_match": True}], "low_set_by": "kaplan", "tokens": 5.0},
     )  # fmt: skip
-    assert known_cases.complaints(_case(**expect), found)
+    assert case_facts.complaints(_case(**expect), found)
 
 
 def test_a_fact_that_holds_is_not_told() -> None:
@@ -70,7 +71,7 @@ def test_a_fact_that_holds_is_not_told() -> None:
     expect = {"route": ["scratch", "use"], "first": {"kind": "decoder"}, "has": ["opt-.*"], "first_covers": ["search"],
               "tokens_between": [6, 7], "null": ["cost.flop"], "says": [["large", "small"]],
               "why_of": {"opt-125m": "small"}}  # fmt: skip
-    assert known_cases.complaints(_case(**expect), found) == []
+    assert case_facts.complaints(_case(**expect), found) == []
 
 
 def test_an_unsound_answer_is_told() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from known_cases import COLLECTED, Case, Found, ask, covered, shipped
+from case_facts import covered
+from known_cases import COLLECTED, Case, Found, ask, shipped
 
 LATER = "ranked|grow"  # of a candidate that is left for later; every other reason drops it for good
 ENGLISH = 'modality = "text"\nbytes = {bytes}\nlanguages = ["en"]'
@@ -109,7 +110,7 @@ def test_more_money_never_shrinks_the_band_where_nothing_else_binds(tmp_path: Pa
 def test_more_text_never_makes_it_smaller(tmp_path: Path) -> None:
     sizes = [
         answer(tmp_path / str(number), study([(DRAFT, 1.0)], bytes=size, start="scratch")).result["size"]
-        for number, size in enumerate((5e8, 2e9, 4e9, 2e10, 2e12))
+        for number, size in enumerate((2e9, 2e10, 2e12))
     ]
     for name in ("params_high", "tokens"):
         values = [size[name] for size in sizes]
