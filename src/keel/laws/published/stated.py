@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from keel.laws.law import Curve, Floats, Law, Param
+from keel.laws.law import Curve, Floats, Law, Param, Values
 
 STEP = 1e-20
 Equation = Callable[..., Any]
@@ -46,24 +46,28 @@ def stated(
     """
     assert all(constant > 0 for constant in constants.values()), name
     coords, fixed = tuple(counts), tuple(math.log(constant) for constant in constants.values())
+    curve, values = lifted(equation, tuple(constants), coords)
     return Law(
         name=name, formula=formula, coords=coords, axes=coords, counts=dict(counts), unit=unit, origin=origin,
         params=tuple(Param(key, "shape", log, math.nan) for key, log in zip(constants, fixed)), fixed=fixed,
-        curve=lifted(equation, tuple(constants), coords), valid=dict(valid),
+        curve=curve, values=values, valid=dict(valid),
     )  # fmt: skip
 
 
-def lifted(equation: Equation, names: tuple[str, ...], axes: tuple[str, ...]) -> Curve:
-    """The curve of an equation: theta [b, p] and x [n, a] (logs) to log value [b, n] and derivatives [b, n, p]."""
+def lifted(equation: Equation, names: tuple[str, ...], axes: tuple[str, ...]) -> tuple[Curve, Values]:
+    """The curve of an equation: theta [b, p] and x [n, a] (logs) to log value [b, n] and derivatives [b, n, p].
+
+    Beside it the log value alone, for which no derivative is taken.
+    """
+
+    def log_value(logs: Any, x: Floats) -> Any:
+        point = {axis: np.exp(x[:, i]) for i, axis in enumerate(axes)}
+        constants = SimpleNamespace(**{key: np.exp(logs[:, i : i + 1]) for i, key in enumerate(names)})
+        return np.log(equation(constants, **point)) + np.zeros((len(logs), len(x)))
 
     def curve(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-        point = {axis: np.exp(x[:, i]) for i, axis in enumerate(axes)}
+        shifts = [1j * STEP * (np.arange(len(names)) == j) for j in range(len(names))]
+        by = [log_value(theta + shift, x).imag / STEP for shift in shifts]
+        return log_value(theta, x), np.stack(by, -1) if by else np.zeros((len(theta), len(x), 0))
 
-        def log_value(logs: Any) -> Any:
-            constants = SimpleNamespace(**{key: np.exp(logs[:, i : i + 1]) for i, key in enumerate(names)})
-            return np.log(equation(constants, **point)) + np.zeros((len(theta), len(x)))
-
-        by = [log_value(theta + 1j * STEP * (np.arange(len(names)) == j)).imag / STEP for j in range(len(names))]
-        return log_value(theta), np.stack(by, -1) if by else np.zeros((len(theta), len(x), 0))
-
-    return curve
+    return curve, log_value
