@@ -156,8 +156,9 @@ def risks(made: Request) -> str:
         found.append(f"at the dear end of price and speed the money ends when {share} of the tokens are seen")
     if made.stated and not any("stated" in item for item in found):
         found.append("the amount of data is stated, not measured: the sum moves with it")
-    found += [f"'{use.name}' ({use.task}) is {SERVES.get(use.serves, (UNKNOWN,))[0]} by this base"
-              for use in made.served if use.serves in ("no", "weak")]  # fmt: skip
+    unserved = [use for use in made.served if use.serves in ("no", "weak")]
+    found += [f"'{use.name}' ({use.task}) is {SERVES[use.serves][0]} by this base" for use in unserved
+              if not any(f"'{use.name}'" in item for item in found)]  # fmt: skip
     if made.value_usd and made.usd_high is not None and made.usd_high > made.share * made.value_usd:
         found.append(f"the ask is above {percent(made.share)} of the value that the gain is said to have")
     kept = list(dict.fromkeys(found))
