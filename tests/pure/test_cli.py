@@ -84,7 +84,7 @@ def test_a_plan_in_both_shapes(looked: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "wrote   plan.json" in done.stdout
     tree = json.loads(invoke("plan", "--json", "--set", "train.seed=7").stdout)
     assert (tree["status"], tree["writes"]) == ("ok", ["plan.json"])
-    assert [problem["what"] for problem in tree["problems"]] == ["no use case is said", "no budget is said"]
+    assert {"no use case is said", "no budget is given"} <= {problem["what"] for problem in tree["problems"]}
     assert [number["value"] for number in tree["numbers"] if number["yours"]] == [7]
     assert [number["name"] for number in tree["numbers"] if number["yours"]] == ["train.seed"]
 
