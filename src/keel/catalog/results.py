@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from keel.catalog.rows import Model, Result, shared_setting
 from keel.catalog.store import Catalogue
 
-# The metric's first word decides; of all others more is better.
-LOWER_IS_BETTER = frozenset({"FID", "perplexity", "error", "loss", "WER", "CER", "TER"})
+# The metric's first word decides, in any case; of all others more is better.
+LOWER_IS_BETTER = frozenset({
+    "fid", "perplexity", "ppl", "error", "loss", "bits", "nll", "wer", "cer", "ter", "mse", "rmse", "latency",
+})  # fmt: skip
 Group = tuple[str, str, str]
 
 
@@ -35,10 +38,10 @@ def lower_is_better(metric: str) -> bool:
     """Whether less is better: FID, perplexity, error rates.
 
     Example:
-        >>> lower_is_better("FID"), lower_is_better("acc %")
-        (True, False)
+        >>> lower_is_better("FID"), lower_is_better("bits_per_byte"), lower_is_better("acc %")
+        (True, True, False)
     """
-    return metric.split()[0] in LOWER_IS_BETTER if metric.split() else False
+    return re.split(r"[\s_-]", metric.strip().casefold())[0] in LOWER_IS_BETTER
 
 
 def ranked(known: Catalogue, dataset: str, metric: str, setting: str) -> tuple[Result, ...]:

@@ -6,18 +6,25 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from keel.catalog.store import Catalogue
+from keel.data import Stated
 from keel.size.convert import bytes_per_token, tokens_of
 from keel.size.time import Estimate
 from keel.study import Study
 
 STATED = "stated, not measured"
+MEASURED = "evidence/corpus.json"
 LEAST_SHARE = 0.05  # of bytes: a language below it is told, and no base has to know it
+# Where documents are not counted, text of at most so many bytes a pair is the pairs themselves: a convention, two
+# paragraphs. More is text beside them.
+PAIR_BYTES = 2000.0
 
 
 class Holdings(NamedTuple):
     """`modality`: text, parallel, instructions, image or image-text. None is unknown. `unit` is that of `unique`.
 
-    `unique`: tokens, images or pairs of one pass, repeated documents left out where their share is known.
+    `unique`: tokens, images or pairs of one pass, repeated documents left out where their share is known. `languages`:
+    those that a base has to know; `few`: those of a smaller share. `text_tokens`: of the texts, repeats included.
+    `rows`: of the eval files, those that are learnt from, by use case; None where they are not counted yet.
     """
 
     modality: str
@@ -33,6 +40,12 @@ class Holdings(NamedTuple):
     domain: str
     stated: bool
     source: str
+    rows: Mapping[str, int | None] = {}
+
+    @property
+    def document_tokens(self) -> float | None:
+        """Tokens of a mean document; None where it is unknown."""
+        return self.text_tokens / self.documents if self.text and self.text_tokens and self.documents else None
 
     @property
     def supervised(self) -> bool:
@@ -50,40 +63,55 @@ class Holdings(NamedTuple):
         return {"image": "vision", "image-text": "vision-language"}.get(self.modality, "text")
 
 
-def of_study(known: Catalogue, study: Study, corpus: Mapping[str, Any] | None) -> Holdings:
+def of_study(
+    known: Catalogue, study: Study, corpus: Mapping[str, Any] | None, rows: Mapping[str, int | None] = {}
+) -> Holdings:
     """Measured where corpus.json is there, else stated."""
-    return _measured(study, corpus) if corpus is not None else _stated(known, study)
+    held = _measured(study, corpus) if corpus is not None else _stated(known, study)
+    return held._replace(rows=rows)
 
 
 def _measured(study: Study, corpus: Mapping[str, Any]) -> Holdings:
-    row = max(corpus["tokens"], key=lambda item: item["vocabulary"])
-    shares = [
-        (str(item["code"]), float(item["share"])) for item in corpus.get("languages", ()) if item["code"] != "other"
-    ]
-    sides = tuple(study.data.parallel or ())
-    fresh = 1.0 - _repeated(corpus)
+    row, said = max(corpus["tokens"], key=lambda item: item["vocabulary"]), study.data.stated
+    shares = {str(item["code"]): float(item["share"]) for item in corpus["languages"]}
+    sides, documents = tuple(study.data.parallel or ()), float(corpus["documents"]["value"])
+    known = Estimate(row["train_tokens"], row["train_tokens_low"], row["train_tokens_high"],
+                     f"keel look, {row['vocabulary']} tokens of vocabulary")  # fmt: skip
     return Holdings(
-        modality=corpus.get("kind", "text"), unit="tokens",
-        unique=Estimate(row["train_tokens"] * fresh, row["train_tokens_low"] * fresh, row["train_tokens_high"],
-                        f"keel look, {row['vocabulary']} tokens of vocabulary"),
-        bytes=float(corpus["bytes"]["value"]), documents=float(corpus["documents"]["value"]), labels=_labelled(study),
-        pairs=float(corpus["documents"]["value"]) if sides else None, text_tokens=row["train_tokens"],
-        languages=sides or tuple(code for code, share in shares if share >= LEAST_SHARE),
-        few=tuple(code for code, share in shares if share < LEAST_SHARE), domain="", stated=False,
-        source="evidence/corpus.json",
+        modality=corpus.get("kind", "text"), unit="tokens", unique=_less(known, _repeated(corpus)),
+        bytes=float(corpus["bytes"]["value"]), documents=documents, labels=_labelled(study),
+        pairs=documents if sides else None, text_tokens=row["train_tokens"],
+        languages=sides or tuple(code for code, share in shares.items() if share >= LEAST_SHARE and code != "other"),
+        few=tuple(f"{code} {100 * share:.2g} %" for code, share in shares.items()
+                  if code not in sides and (share < LEAST_SHARE or code == "other")),
+        domain=said.domain if said else "", stated=False,
+        source=MEASURED + (" in place of what [data] stated says, but for labels and domain" if said else ""),
     )  # fmt: skip
 
 
+def _less(amount: Estimate, repeated: float) -> Estimate:
+    """What is left without the documents that repeat others, taken to be as long as the rest."""
+    if not repeated:
+        return amount
+    return amount.times(1.0 - repeated, f"{amount.source}; less {100 * repeated:.3g} % duplicates")
+
+
 def _repeated(corpus: Mapping[str, Any]) -> float:
-    """Share of documents that are exact copies of others; 0 where it was not counted."""
-    documents, found = float(corpus["documents"]["value"]), corpus.get("duplicates") or {}
-    sampled = float(found.get("sampled_documents") or documents) or 1.0
-    return min(0.99, float(found.get("exact_documents") or 0.0) / sampled)
+    """Share of documents that are exact copies of an earlier one; 0 where that was not counted.
+
+    Example:
+        >>> _repeated({"duplicates": {"exact_documents": 3, "sampled_documents": 4}}), _repeated({})
+        (0.75, 0.0)
+    """
+    found = corpus.get("duplicates") or {}
+    sampled = float(found.get("sampled_documents") or 0.0)
+    return float(found["exact_documents"]) / sampled if sampled else 0.0
 
 
 def _labelled(study: Study) -> float | None:
-    """Labels that [data] states beside its files; None where nothing is said."""
-    return float(study.data.stated.labels) if study.data.stated and study.data.stated.labels is not None else None
+    """Labels that [data] states; None where nothing is said."""
+    said = study.data.stated
+    return float(said.labels) if said is not None and said.labels is not None else None
 
 
 def _stated(known: Catalogue, study: Study) -> Holdings:
@@ -92,28 +120,32 @@ def _stated(known: Catalogue, study: Study) -> Holdings:
     unit = {"text": "tokens", "image": "images", "image-text": "pairs"}[said.modality]
     pairs = float(said.pairs) if said.pairs is not None else None
     if unit == "tokens":
-        unique = _tokens(known, said.tokens, said.bytes, said.languages)
-        modality = "parallel" if pairs and pairs >= (said.documents or 0) else "text"
+        unique, modality = _tokens(known, said), "parallel" if _all_pairs(said) else "text"
     else:
         count = said.documents if unit == "images" else pairs or said.documents
         unique, modality = (Estimate(count, count, count, STATED) if count else None), said.modality
-    if unique and said.duplicates:
-        kept = 1.0 - said.duplicates
-        unique = Estimate(unique.value * kept, unique.low * kept, unique.high * kept,
-                          f"{unique.source}; less {100 * said.duplicates:.3g} % duplicates")  # fmt: skip
     return Holdings(
-        modality=modality, unit=unit, unique=unique, bytes=said.bytes, documents=said.documents,
-        labels=float(said.labels) if said.labels is not None else None, pairs=pairs, text_tokens=said.tokens, languages=said.languages, few=(),
+        modality=modality, unit=unit, unique=_less(unique, said.duplicates or 0.0) if unique else None,
+        bytes=said.bytes, documents=said.documents, labels=_labelled(study), pairs=pairs,
+        text_tokens=unique.value if unit == "tokens" and unique else said.tokens, languages=said.languages, few=(),
         domain=said.domain, stated=True, source=f"[data] stated ({STATED})",
     )  # fmt: skip
 
 
-def _tokens(
-    known: Catalogue, tokens: float | None, size_bytes: float | None, languages: tuple[str, ...]
-) -> Estimate | None:
-    if tokens:
-        return Estimate(tokens, tokens, tokens, STATED)
-    if not size_bytes:
+def _all_pairs(said: Stated) -> bool:
+    """Whether the text is pairs of input and output, or has them beside it."""
+    if not said.pairs:
+        return False
+    if said.documents:
+        return said.pairs >= said.documents
+    return said.bytes is not None and said.bytes / said.pairs <= PAIR_BYTES
+
+
+def _tokens(known: Catalogue, said: Stated) -> Estimate | None:
+    """Tokens as stated, else from the bytes; None where only documents are counted."""
+    if said.tokens:
+        return Estimate(said.tokens, said.tokens, said.tokens, STATED)
+    if not said.bytes:
         return None
-    found = tokens_of(size_bytes, bytes_per_token(known, languages))
+    found = tokens_of(said.bytes, bytes_per_token(known, said.languages))
     return found._replace(source=f"bytes {STATED}; {found.source}")

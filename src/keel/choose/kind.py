@@ -17,7 +17,11 @@ STRONG, WEAK = 1.0, 0.5
 
 
 class Kind(NamedTuple):
-    """One way of pretraining. `losses` are keel's losses of this kind; `note`: what it is, where that is misread."""
+    """One way of pretraining. `losses` are keel's losses of this kind; `note`: what it is, where that is misread.
+
+    `needs`: what the data must hold beside samples of the category, where no loss of keel's says it. `balanced`: a
+    contrastive and a captioning loss whose weights the data tip.
+    """
 
     category: Category
     strong: Mapping[Use, Cite]
@@ -25,6 +29,8 @@ class Kind(NamedTuple):
     precludes: Mapping[Use, Cite]
     losses: tuple[str, ...] = ()
     note: str = ""
+    needs: str = ""
+    balanced: bool = False
 
     def serves(self, use: Use) -> float:
         """1 where it is made for the use, WEAK where it can, 0 where it cannot or nobody says so."""

@@ -1,4 +1,4 @@
-"""Every way of pretraining in the catalogue: what it unlocks and precludes. A new one is an entry here and a line in OF.
+"""Every way of pretraining in the catalogue: what it unlocks and precludes. A new one: an entry, and a line in OF.
 
 What keel's own losses say of themselves (objective/facts.py) is taken from there; the rest is cited here.
 """
@@ -22,64 +22,56 @@ TAPAS = "Herzig et al. 2020, arXiv:2004.02349"
 FID = "Izacard and Grave 2021, arXiv:2007.01282"
 FLAN = "Chung et al. 2022, arXiv:2210.11416"
 M2M = "Fan et al. 2020, arXiv:2010.11125"
-ENTAILMENT = "Yin et al. 2019, arXiv:1909.00161"
+SENTENCE_T5 = "Ni et al. 2021, arXiv:2108.08877"
 
 TABLES: Mapping[Use, Cite] = {"table-question-answering": Cite("cells chosen, after fine-tuning on tables", TAPAS)}
-AT_SCALE: Mapping[Use, Cite] = {
-    use: Cite("after a contrastive stage; published ones that lead are several billion parameters", E5) for use in EMBEDS
-}  # fmt: skip
-ENTAILED: Mapping[Use, Cite] = {
-    "zero-shot-classification": Cite("as entailment, once fine-tuned on NLI; raw it has no zero-shot use", ENTAILMENT),
-}
+SCALED = Cite("after a contrastive stage; published ones that lead are several billion parameters", E5)
+AT_SCALE: Mapping[Use, Cite] = dict.fromkeys(EMBEDS, SCALED)
+JUDGED = Cite("writes true or false for query and text", "Nogueira et al. 2020, arXiv:2003.06713")
 NO_GENERATION: Mapping[Use, Cite] = {
     **NO_DECODER,
     "zero-shot-classification": Cite("no probability of a next text to score labels with", GPT3),
 }
 
 
-def _weak(kind: str, *uses: Use) -> dict[Use, Cite]:
-    """Uses that a loss of keel's unlocks, but second to others."""
-    return {use: FACTS[kind].unlocks[use] for use in uses}
+def _of(loss: str, *uses: Use) -> dict[Use, Cite]:
+    """What a loss of keel's says of these uses."""
+    return {use: FACTS[loss].unlocks[use] for use in uses}
 
 
-def _strong(kind: str, *but: Use) -> dict[Use, Cite]:
-    return {use: cite for use, cite in FACTS[kind].unlocks.items() if use not in but}
+def _all_of(loss: str, *but: Use) -> dict[Use, Cite]:
+    """What a loss of keel's unlocks, without some."""
+    return {use: cite for use, cite in FACTS[loss].unlocks.items() if use not in but}
 
 
 TEXT: Mapping[str, Kind] = {
     "masked": Kind(
-        "encoder", {**_strong("mlm"), **TABLES}, {}, NO_GENERATION, ("mlm", "nsp", "sop", "tlm"),
+        "encoder", {**_all_of("mlm"), **TABLES}, {}, NO_GENERATION, ("mlm", "nsp", "sop", "tlm"),
         "keeps the length of its input: it differs from a decoder by reading both sides, not by compressing",
     ),
     "token-detection": Kind(
-        "encoder", {**_strong("rtd"), **TABLES, **_weak("mlm", "sentence-similarity")}, {},
+        "encoder", {**_all_of("rtd"), **TABLES, **_of("mlm", "sentence-similarity")}, {},
         {**NO_GENERATION, "fill-mask": FACTS["rtd"].precludes["fill-mask"]}, ("rtd", "rtd-v3"),
         "loss on every token: it saves compute, not data",
     ),
     "next-token": Kind(
         "decoder",
-        {**_strong("clm", "text-classification", "translation", "question-answering"),
+        {**_all_of("clm", "text-classification", "translation", "question-answering"),
          "question-answering": Cite("writes the answer", GPT3)},
-        {**_weak("clm", "text-classification", "translation"), **AT_SCALE,
+        {**_of("clm", "text-classification", "translation"), **AT_SCALE,
          "feature-extraction": Cite("states of the left side alone", SGPT),
          "sentence-similarity": Cite("after a contrastive stage, at scale", SGPT),
-         "table-question-answering": Cite("table written out in the prompt", GPT3),
-         "token-classification": Cite("tags written out as text, at scale", GPT3)},
-        {"fill-mask": FACTS["clm"].precludes["fill-mask"]}, ("clm",),
+         "table-question-answering": Cite("table written out in the prompt", GPT3)},
+        FACTS["clm"].precludes, ("clm",),
         "predicts the next token from the left: it adds no noise and tells nothing real from fake",
     ),
     "denoising": Kind(
         "encoder-decoder",
-        {"summarization": FACTS["bart"].unlocks["summarization"],
-         "translation": FACTS["span_corruption"].unlocks["translation"],
-         "question-answering": FACTS["bart"].unlocks["question-answering"]},
-        {"text-classification": FACTS["span_corruption"].unlocks["text-classification"],
-         "token-classification": FACTS["bart"].unlocks["token-classification"],
-         "sentence-similarity": FACTS["span_corruption"].unlocks["sentence-similarity"],
-         "feature-extraction": Cite("states of its encoder", FACTS["span_corruption"].unlocks["sentence-similarity"][1]),
+        {**_of("bart", "summarization", "question-answering"), **_of("span_corruption", "translation")},
+        {**_of("span_corruption", "text-classification", "sentence-similarity"), **_of("bart", "token-classification"),
+         "feature-extraction": Cite("states of its encoder", SENTENCE_T5),
          "retrieval": Cite("states of its encoder, after a contrastive stage", "Ni et al. 2022, arXiv:2112.07899"),
-         "reranking": Cite("writes true or false for query and text", "Nogueira et al. 2020, arXiv:2003.06713"),
-         "text-ranking": Cite("writes true or false for query and text", "Nogueira et al. 2020, arXiv:2003.06713"),
+         "reranking": JUDGED, "text-ranking": JUDGED,
          "zero-shot-classification": Cite("only after tuning on instructions", FLAN),
          "table-question-answering": Cite("table written out in the input", FID),
          "text-generation": Cite("after a stage of prefix LM or tuning: raw it fills spans",
@@ -88,18 +80,15 @@ TEXT: Mapping[str, Kind] = {
         "the decoder writes the text back; it does not judge whether the input was changed",
     ),
     "translated": Kind(
-        "encoder-decoder", {"translation": FACTS["translation"].unlocks["translation"]},
-        {"bitext-mining": Cite("states of its encoder", M2M)},
-        {use: FACTS["translation"].precludes[use] for use in ("text-generation", "summarization", "fill-mask")},
+        "encoder-decoder", _all_of("translation"), {"bitext-mining": Cite("states of its encoder", M2M)},
+        FACTS["translation"].precludes,
         ("translation",), "trained on pairs of translations, not a general text-to-text model",
     ),
     "instructed": Kind(
         "encoder-decoder",
-        {use: FACTS["instruct"].unlocks[use]
-         for use in ("summarization", "translation", "question-answering", "zero-shot-classification")},
-        {use: FACTS["instruct"].unlocks[use] for use in ("text-generation", "text-classification")}
-        | {"reranking": Cite("writes true or false for query and text", "Nogueira et al. 2020, arXiv:2003.06713")},
-        {"fill-mask": FACTS["instruct"].precludes["fill-mask"]}, ("instruct",), "T5 tuned on instructions",
+        _all_of("instruct", "text-generation", "text-classification"),
+        {**_of("instruct", "text-generation", "text-classification"), "reranking": JUDGED, "text-ranking": JUDGED},
+        FACTS["instruct"].precludes, ("instruct",), "T5 tuned on instructions",
     ),
 }  # fmt: skip
 KINDS: Mapping[str, Kind] = {**TEXT, **VISION}
@@ -127,6 +116,21 @@ BY_STACKS: Mapping[str, str] = {
     "encoder": "masked", "decoder": "next-token", "encoder-decoder": "denoising",
 }  # fmt: skip
 SPEECH = "speech"  # no use case of keel's is about sound
+# Uses that a released model of a kind serves without having been trained for them by the user.
+AS_RELEASED: Mapping[str, frozenset[Use]] = {
+    "next-token": frozenset({"text-generation", "summarization", "question-answering", "zero-shot-classification"}),
+    "instructed": frozenset({"summarization", "translation", "question-answering", "zero-shot-classification",
+                             "text-generation"}),
+    "translated": frozenset({"translation"}),
+    "masked": frozenset({"fill-mask"}),
+    "contrastive": frozenset({"image-text-retrieval", "zero-shot-image-classification", "image-feature-extraction"}),
+    "contrastive-captioning": frozenset({"image-text-retrieval", "zero-shot-image-classification", "image-to-text"}),
+    "matched": frozenset({"image-to-text", "image-text-retrieval"}),
+    "bridged": frozenset({"image-to-text", "visual-question-answering", "image-text-to-text"}),
+    "interleaved": frozenset({"image-to-text", "image-text-to-text", "visual-question-answering"}),
+    "self-distilled": frozenset({"image-feature-extraction"}), "supervised": frozenset({"image-feature-extraction"}),
+    "diffusion": frozenset({"text-to-image"}),
+}  # fmt: skip
 
 
 def kind_of(model: Model) -> str:

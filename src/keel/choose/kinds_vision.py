@@ -22,6 +22,7 @@ FLAMINGO = "Alayrac et al. 2022, arXiv:2204.14198"
 DETR = "Carion et al. 2020, arXiv:2005.12872"
 LATENT = "Rombach et al. 2022, arXiv:2112.10752"
 IMAGEN = "Saharia et al. 2022, arXiv:2205.11487"
+DIT = "Peebles and Xie 2022, arXiv:2212.09748"
 PIX2STRUCT = "Lee et al. 2022, arXiv:2210.03347"
 
 DENSE: Mapping[Use, Cite] = {
@@ -56,11 +57,11 @@ NO_CAPTION: Mapping[Use, Cite] = {
 VISION: Mapping[str, Kind] = {
     "supervised": Kind(
         "vision", SEEN, {}, NO_TEXT, ("supervised",),
-        "patches are the tokens, not pixels, and their number does not shrink towards the label",
+        "patches are the tokens, not pixels, and their number does not shrink towards the label", needs="labels",
     ),
     "masked-image": Kind(
-        "vision", {**SEEN, "image-classification": Cite("after fine-tuning; its raw states are poor", MAE)}, {}, NO_TEXT,
-        ("mae",), "trained without labels",
+        "vision", {**SEEN, "image-classification": Cite("after fine-tuning; its raw states are poor", MAE)}, {},
+        NO_TEXT, ("mae",), "trained without labels",
     ),
     "self-distilled": Kind(
         "vision", {**SEEN, "image-classification": Cite("a linear layer on frozen states, without labels", DINO)}, {},
@@ -80,11 +81,12 @@ VISION: Mapping[str, Kind] = {
          "visual-question-answering": Cite("after fine-tuning", COCA)},
         {"image-text-to-text": Cite("captions and short answers", COCA), **DENSE},
         {"text-to-image": NO_CAPTION["text-to-image"]}, ("coca",),
-        "both losses act on image-text pairs, and labels count as text",
+        "both losses act on image-text pairs, and labels count as text", balanced=True,
     ),
     "matched": Kind(
         "vision-language",
-        {"image-to-text": Cite("writes the caption", BLIP), "visual-question-answering": Cite("after fine-tuning", BLIP),
+        {"image-to-text": Cite("writes the caption", BLIP),
+         "visual-question-answering": Cite("after fine-tuning", BLIP),
          "image-text-retrieval": Cite("one space, then pairs read together", BLIP)},
         {"zero-shot-image-classification": Cite("labels as texts in the same space", BLIP)},
         {"text-to-image": NO_CAPTION["text-to-image"]}, ("blip",),
@@ -92,7 +94,8 @@ VISION: Mapping[str, Kind] = {
     "bridged": Kind(
         "vision-language",
         {"image-to-text": Cite("writes the caption with a frozen language model", BLIP_2),
-         "image-text-to-text": Cite("answers in words", BLIP_2), "visual-question-answering": Cite("zero-shot", BLIP_2)},
+         "image-text-to-text": Cite("answers in words", BLIP_2),
+         "visual-question-answering": Cite("zero-shot", BLIP_2)},
         {"image-text-retrieval": Cite("by its query transformer", BLIP_2),
          "document-question-answering": Cite("after fine-tuning on documents", PIX2STRUCT)},
         {"text-to-image": NO_CAPTION["text-to-image"]},
@@ -116,14 +119,16 @@ VISION: Mapping[str, Kind] = {
     ),
     "diffusion": Kind(
         "diffusion", {"text-to-image": Cite("removes noise step by step, led by a frozen text encoder", LATENT)}, {},
-        {"image-to-text": Cite("writes no text", LATENT), "image-text-retrieval": Cite("gives images, not scores", LATENT),
+        {"image-to-text": Cite("writes no text", LATENT),
+         "image-text-retrieval": Cite("gives images, not scores", LATENT),
          "text-generation": Cite("its losses are on noised images; it is no autoregressive decoder", IMAGEN),
          "image-classification": Cite("made to draw, not to tell apart", LATENT)},
-        ("diffusion",), "the loss is on the noise, the image or the velocity, never on how well the image fits its caption; a U-Net or "
-        "a transformer removes noise that a fixed schedule adds",
+        ("diffusion",),
+        "the loss is on the noise, the image or the velocity, never on how well the image fits its caption; a U-Net "
+        "or a transformer removes noise that a fixed schedule adds",
     ),
     "class-diffusion": Kind(
         "diffusion", {}, {},
-        {"text-to-image": Cite("draws one of its classes, and reads no text", "Peebles and Xie 2022, arXiv:2212.09748")},
+        {"text-to-image": Cite("draws one of its classes, and reads no text", DIT)},
     ),
 }  # fmt: skip

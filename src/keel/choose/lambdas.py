@@ -15,15 +15,18 @@ BYTES_A_TOKEN = 4.0
 
 
 def lambdas(held: Holdings) -> str:
-    """A sentence: the start, and which weight the data ask to be larger."""
+    """A sentence: the start, and which weight the data ask to be larger.
+
+    image bytes a pair = bytes / pairs - 4 text tokens / pairs
+    """
     start = f"start with lambda_con : lambda_cap = 1 : 2 ({SOURCE}) and sweep around it, logging each term unweighted"
-    if not held.pairs and held.unit != "pairs":
-        return start
-    number = held.pairs or (held.unique.value if held.unique else 0.0)
+    number = held.pairs or (held.unique.value if held.unit == "pairs" and held.unique else 0.0)
     if not number or held.text_tokens is None or held.bytes is None:
         return f"{start}; how rich the images and how long the texts are is unknown"
     text = held.text_tokens / number
     image = held.bytes / number - BYTES_A_TOKEN * text
+    if image <= 0:
+        return f"{start}; the bytes hold the texts alone, so how rich the images are is unknown"
     said = f"{text:.3g} tokens and {image / 1e3:.3g} kB of image a pair"
     if text <= THIN_TOKENS and image >= RICH_BYTES:
         return f"{start}; rich images with thin text ({said}): try a larger lambda_con, 2 : 2 and 4 : 2"

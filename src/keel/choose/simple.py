@@ -1,7 +1,7 @@
 """Simple against complex, from what can be observed; a pair that no fact orders stays unordered: that is taste.
 
-Proxies: parameters, models in the pipeline, operations beyond the plain ones of its time, terms of its loss, and whether
-the pretraining code is public. Papers and open issues are not in the catalogue, and so are not counted.
+Proxies: parameters, models in the pipeline, operations beyond the plain ones of its time, terms of its loss, and
+whether the pretraining code is public. Papers and open issues are not in the catalogue, and so are not counted.
 """
 
 from __future__ import annotations
@@ -20,22 +20,28 @@ OPERATIONS = (
 
 
 class Proxies(NamedTuple):
-    """What can be counted; less is simpler in each."""
+    """What can be counted; less is simpler in each. None is unknown: a size is needed, code is then not compared."""
 
     params: float | None
     parts: int
     operations: int
     loss_terms: int
-    code_missing: int
+    code_missing: int | None
 
 
 def proxies(model: Model) -> Proxies:
-    """Counts of one model."""
+    """Counts of one model.
+
+    Example:
+        >>> from keel.catalog.store import Catalogue
+        >>> proxies(Catalogue().models["bert-base-uncased"])[1:]
+        (1, 0, 2, 0)
+    """
     words = f"{model.architecture} {model.objective}".lower()
     return Proxies(
         model.params, 1 + sum(model.architecture.count(word) for word in PARTS),
         sum(word in words for word in OPERATIONS), 1 + model.objective.count("+"),
-        int(model.pretrain_code in ("", "no")),
+        int(model.pretrain_code == "no") if model.pretrain_code else None,
     )  # fmt: skip
 
 
@@ -53,6 +59,8 @@ def simpler(models: Sequence[Model]) -> Mapping[str, list[str]]:
 
 
 def _less(one: Proxies, other: Proxies) -> bool:
-    pairs = [(a, b) for a, b in zip(one, other) if a is not None and b is not None]
-    known = len(pairs) == len(one)
-    return known and all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+    """No proxy more, one less."""
+    if one.params is None or other.params is None:
+        return False
+    pairs = [(mine, theirs) for mine, theirs in zip(one, other) if mine is not None and theirs is not None]
+    return all(mine <= theirs for mine, theirs in pairs) and any(mine < theirs for mine, theirs in pairs)

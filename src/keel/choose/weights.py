@@ -22,7 +22,7 @@ class Weighed(NamedTuple):
 
 
 def weigh(cases: Sequence[UseCase]) -> tuple[Weighed, ...]:
-    """weight x (value_usd / mean value_usd of the cases that say one).
+    """weight x (value_usd / mean value_usd of the cases that say one); a case that says none is worth the mean.
 
     Example:
         >>> from keel.study import UseCase
@@ -30,15 +30,14 @@ def weigh(cases: Sequence[UseCase]) -> tuple[Weighed, ...]:
         ...                                 UseCase(name="tag", task="text-classification", weight=2)])]
         [3.0, 2.0]
     """
-    values = [case.value_usd for case in cases if case.value_usd]
-    mean = sum(values) / len(values) if values else 1.0
-    return tuple(_weigh(case, mean) for case in cases)
+    values = [case.value_usd for case in cases if case.value_usd is not None]
+    return tuple(_weigh(case, sum(values) / len(values) if values else 0.0) for case in cases)
 
 
 def _weigh(case: UseCase, mean_usd: float) -> Weighed:
     given = "weight" in case.model_fields_set
     weight = case.weight if given or case.task not in SEARCH else SEARCH_WEIGHT
     why = "yours" if given else SEARCH_SOURCE if case.task in SEARCH else "1 unless said"
-    if case.value_usd:
+    if case.value_usd is not None and mean_usd:
         return Weighed(case, weight * case.value_usd / mean_usd, f"{why}; x its value over the mean value")
     return Weighed(case, weight, why)

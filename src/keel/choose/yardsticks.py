@@ -1,11 +1,15 @@
-"""Which published results say something of a use case, and what a model scored there. One group is never set beside another."""
+"""Which published results say something of a use case, and what a model scored there.
+
+One group (data set, metric, setting) is never set beside another.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from keel.catalog.rows import Model
+from keel.catalog.results import lower_is_better
+from keel.catalog.rows import SHIPPED, Model, Result
 from keel.catalog.store import Catalogue
 from keel.objective.fact import Use
 
@@ -23,11 +27,10 @@ CAPTION: Group = ("COCO caption", "CIDEr", "4-shot")
 FID: Group = ("COCO FID-30k", "FID", "zero-shot")
 
 ENGLISH = frozenset({ADAPTED, MNLI, SQUAD, HELLASWAG, MMLU, T5_SUPERGLUE})
-LOWER_IS_BETTER = frozenset({"FID"})
 EMBEDDED: tuple[Group, ...] = (ADAPTED,)
 UNDERSTOOD: tuple[Group, ...] = (MNLI, XNLI, T5_SUPERGLUE)
 WRITTEN: tuple[Group, ...] = (HELLASWAG, MMLU, T5_SUPERGLUE)
-# In order: the first in which candidates have scores is used.
+# The one in which most candidates have a score is used, the first of equals.
 OF: Mapping[Use, tuple[Group, ...]] = {
     **{use: EMBEDDED for use in ("retrieval", "reranking", "text-ranking", "clustering", "sts", "sentence-similarity",
                                  "pair-classification", "bitext-mining", "feature-extraction")},
@@ -50,7 +53,11 @@ class Score(NamedTuple):
     @property
     def better(self) -> float:
         """The value, turned so that more is better."""
-        return -self.value if self.group[1] in LOWER_IS_BETTER else self.value
+        return self.turned(self.value)
+
+    def turned(self, value: float) -> float:
+        """A value of this metric, turned so that more is better."""
+        return -value if lower_is_better(self.group[1]) else value
 
 
 def scores(known: Catalogue, models: Sequence[Model], use: Use, languages: Sequence[str]) -> Mapping[str, Score]:
@@ -69,9 +76,39 @@ def _table(known: Catalogue, models: Sequence[Model], group: Group) -> dict[str,
             for row in known.results if row.group == group and row.model_id in ids}  # fmt: skip
 
 
-def recorded(known: Catalogue, case: str, metric: str | None) -> Mapping[str, Score]:
-    """Scores on the user's own use case: rows of the overlay whose data set is its name."""
-    return {
-        row.model_id: Score(row.value, row.group, row.source, recorded=True) for row in known.results
-        if row.dataset == case and row.kept != "shipped" and (metric is None or row.metric == metric)
-    }  # fmt: skip
+class Record(NamedTuple):
+    """Scores on the user's own use case, by model, in one group; `left`: rows that stand in another one, and why."""
+
+    scores: Mapping[str, Score]
+    left: tuple[str, ...]
+
+
+def recorded(known: Catalogue, case: str, metric: str | None) -> Record:
+    """Scores on the user's own use case: rows of the overlay whose data set is its name.
+
+    Of several groups the one with most models is used, the first of equals.
+    """
+    tables: dict[Group, dict[str, Score]] = {}
+    other = list[str]()
+    for row in known.results:
+        if row.dataset != case or row.kept == SHIPPED:
+            continue
+        if metric is not None and _plain(row.metric) != _plain(metric):
+            other.append(f"{_said(row)}: the use case asks for {metric}")
+            continue
+        tables.setdefault(row.group, {})[row.model_id] = Score(row.value, row.group, row.source, recorded=True)
+    used = max(tables, key=lambda group: len(tables[group]), default=None)
+    if used is None:
+        return Record({}, tuple(other))
+    other += [f"{name} {score.value:g} {group[1]} ({group[2]}): the others are {used[1]} ({used[2]})"
+              for group, table in tables.items() if group != used for name, score in table.items()]  # fmt: skip
+    return Record(tables[used], tuple(other))
+
+
+def _plain(metric: str) -> str:
+    """Case, "_" and spaces do not count, as for the judges."""
+    return metric.strip().casefold().replace("_", "-").replace(" ", "-")
+
+
+def _said(row: Result) -> str:
+    return f"{row.model_id} {row.value:g} {row.metric} ({row.setting})"

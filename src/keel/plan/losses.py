@@ -43,7 +43,8 @@ def loss_of(study: Study, choices: Choices, category: str = "") -> Loss:
     """
     offered, kind = proposals(study, category), study.data.kind
     name = str(choices.pick(
-        "train.loss", offered[0]["loss"] if offered else DEFAULTS[kind], formula="of the category, unlocks the most weight of use cases",
+        "train.loss", offered[0]["loss"] if offered else DEFAULTS[kind],
+        formula="of the category, unlocks the most weight of use cases",
         inputs={item["loss"]: item["weight"] for item in offered}, source="facts of each loss, cited in plan.json",
     ))  # fmt: skip
     if name not in FACTS and ":" not in name:

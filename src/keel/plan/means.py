@@ -9,7 +9,7 @@ from keel.answer import Number
 from keel.catalog import age
 from keel.catalog.store import Catalogue
 from keel.errors import Problem, StudyError
-from keel.size import hardware
+from keel.size import budget, hardware
 from keel.size.budget import RESERVES, Reserve, flop_of
 from keel.size.hardware import HERE, Hardware
 from keel.size.speed import Speed, speed
@@ -18,6 +18,7 @@ from keel.study import Study
 
 # What is priced where the study names no hardware: the two node types that most published runs were made on.
 ASSUMED = ("aws:p4d.24xlarge", "aws:p5.48xlarge")
+WHERE = "[limits] hardware"
 
 
 class Node(NamedTuple):
@@ -29,8 +30,7 @@ class Node(NamedTuple):
     @property
     def flop_s(self) -> Estimate:
         """FLOP a second of the whole node."""
-        one, number = self.speed.flop_s, self.hardware.devices
-        return Estimate(one.value * number, one.low * number, one.high * number, one.source)
+        return self.speed.flop_s.times(self.hardware.devices)
 
     @property
     def usd_per_flop(self) -> Estimate | None:
@@ -43,14 +43,16 @@ class Node(NamedTuple):
 
 
 class Means(NamedTuple):
-    """`flop`: training FLOP that the budget buys after reserves, on the node that buys most; None: no budget is said.
+    """`flop`: training FLOP, as stated or as the budget buys them after reserves; None: unknown.
 
-    `nodes`: cheapest a FLOP first. `assumed`: the study names none.
+    `nodes`: cheapest a FLOP first, those without a price last. `assumed`: the study names none. `stated_flop`: the
+    budget is given in FLOP.
     """
 
     nodes: tuple[Node, ...]
     assumed: bool
     usd: float | None
+    stated_flop: float | None
     reserves: tuple[Reserve, ...]
     flop: Estimate | None
     numbers: tuple[Number, ...]
@@ -61,25 +63,27 @@ class Means(NamedTuple):
         """The node that costs are given for: the first."""
         return self.nodes[0] if self.nodes else None
 
+    @property
+    def training_usd(self) -> float | None:
+        """What of the money the run itself may take: all but the reserves."""
+        return None if self.usd is None else self.usd * budget.kept(self.reserves)
+
 
 def means_of(
     known: Catalogue, study: Study, machine: Mapping[str, Any] | None, as_of: str, masked: bool = False
 ) -> Means:
-    """Nodes, price and FLOP of a study.
+    """Nodes, price and FLOP of a study. `masked`: the speed is that of a masked model.
 
     Raises:
         StudyError: unknown hardware, a bad price; all of them.
     """
-    names = study.limits.hardware or (ASSUMED if study.budget.compute_usd else ())
-    nodes = _nodes(known, names, study.limits.region, machine, masked)
-    nodes = tuple(sorted(nodes, key=lambda node: node.usd_per_flop.value if node.usd_per_flop else float("inf")))
-    usd = study.budget.compute_usd
-    flop = _flop(study, nodes, usd)
-    problems = [] if study.limits.hardware or not usd else [Problem(
-        "no hardware is named", f"costs are those of {' or '.join(ASSUMED)}", 'name yours: [limits] hardware = ["..."]',
-        "[limits]")]  # fmt: skip
-    problems += _warnings(known, nodes, as_of)
-    return Means(nodes, not study.limits.hardware, usd, RESERVES, flop, _numbers(nodes, usd, flop), tuple(problems))
+    named, usd = study.limits.hardware, study.budget.compute_usd
+    nodes = _nodes(known, named or (ASSUMED if usd else ()), study.limits.region, machine, masked)
+    stated, bought = study.budget.compute, _bought(nodes, usd)
+    flop = bought if stated is None else Estimate(stated, stated, stated, "[budget] compute")
+    problems = (*_unsaid(study, nodes, flop), *_warnings(known, nodes, as_of))
+    return Means(nodes, not named, usd, stated, RESERVES, flop, (*_numbers(nodes), *_budget(usd, stated, bought)),
+                 problems)  # fmt: skip
 
 
 def _nodes(
@@ -88,28 +92,44 @@ def _nodes(
     found, wrong = list[Node](), list[Problem]()
     for name in names:
         try:
-            if name == HERE and machine is None:
-                raise StudyError(
-                    "this machine is not measured", why='[limits] hardware has "here"', fix="run `keel look`"
-                )
-            node = (
-                hardware.here(machine) if name == HERE and machine is not None else hardware.find(known, name, region)
-            )
+            node = _here(machine) if name == HERE else hardware.find(known, name, region)
             found.append(Node(node, speed(node, masked=masked)))
         except StudyError as error:
-            wrong += [problem._replace(where="[limits] hardware") for problem in error.problems]
+            wrong += [problem._replace(where=WHERE) for problem in error.problems]
     if wrong:
         raise StudyError.all(wrong)
-    return tuple(found)
+    return tuple(sorted(found, key=lambda node: node.usd_per_flop.value if node.usd_per_flop else float("inf")))
 
 
-def _flop(study: Study, nodes: Sequence[Node], usd: float | None) -> Estimate | None:
-    if study.budget.compute is not None:
-        return Estimate(study.budget.compute, study.budget.compute, study.budget.compute, "[budget] compute")
-    priced = [node for node in nodes if node.hardware.usd_per_hour is not None]
-    if usd is None or not priced:
+def _here(machine: Mapping[str, Any] | None) -> Hardware:
+    if machine is None:
+        raise StudyError("this machine is not measured", why='[limits] hardware has "here"', fix="run `keel look`")
+    return hardware.here(machine)
+
+
+def _bought(nodes: Sequence[Node], usd: float | None) -> Estimate | None:
+    """FLOP that the money buys on the node that is cheapest a FLOP; None without money or a price."""
+    if usd is None or not nodes or nodes[0].hardware.usd_per_hour is None:
         return None
-    return flop_of(usd, priced[0].hardware, priced[0].speed, RESERVES)
+    return flop_of(usd, nodes[0].hardware, nodes[0].speed, RESERVES)
+
+
+def _unsaid(study: Study, nodes: Sequence[Node], flop: Estimate | None) -> list[Problem]:
+    """A budget that is not said, or that buys an unknown amount; hardware that is not named."""
+    usd = study.budget.compute_usd
+    if usd is not None and not study.limits.hardware:
+        return [Problem("no hardware is named",
+                        f"costs are those of {nodes[0].hardware.name}, of {' and '.join(ASSUMED)} the cheaper a FLOP",
+                        'name yours: [limits] hardware = ["..."]', "[limits]")]  # fmt: skip
+    if flop is not None:
+        return []
+    if usd is None:
+        return [Problem("no budget is given", "money and compute stay unknown; nothing is invented",
+                        'compute_usd = 20_000, or compute = "1e21"', "[budget]")]  # fmt: skip
+    names = ", ".join(node.hardware.name for node in nodes)
+    return [Problem(f"how much compute the budget buys is unknown: {names} has no public price",
+                    "money is turned into FLOP by a price",
+                    'add yours to catalog/instances.csv, or say compute = "1e21"', "[budget]")]  # fmt: skip
 
 
 def _warnings(known: Catalogue, nodes: Sequence[Node], as_of: str) -> list[Problem]:
@@ -117,15 +137,16 @@ def _warnings(known: Catalogue, nodes: Sequence[Node], as_of: str) -> list[Probl
     types = {node.hardware.name: node.hardware.price_as_of for node in nodes}
     rows = [row for row in known.offers if types.get(row.type) == row.as_of]
     found = list(age.warnings(rows, as_of))
-    found += [Problem(f"{node.hardware.name}: {text}", "a fact of the chip", "measure it, or name other hardware", "[limits] hardware")
+    found += [Problem(f"{node.hardware.name}: {text}", "a fact of the chip", "measure it, or name other hardware",
+                      WHERE)
               for node in nodes for text in node.speed.warnings]  # fmt: skip
     found += [Problem(f"{node.hardware.name} has no public price", "; ".join(node.hardware.notes),
-                      "add yours to catalog/instances.csv", "[limits] hardware")
+                      "add yours to catalog/instances.csv", WHERE)
               for node in nodes if node.hardware.usd_per_hour is None and node.hardware.name != HERE]  # fmt: skip
     return found
 
 
-def _numbers(nodes: Sequence[Node], usd: float | None, flop: Estimate | None) -> tuple[Number, ...]:
+def _numbers(nodes: Sequence[Node]) -> list[Number]:
     numbers = list[Number]()
     for node in nodes:
         price, rate = node.hardware.usd_per_hour, node.speed
@@ -136,9 +157,16 @@ def _numbers(nodes: Sequence[Node], usd: float | None, flop: Estimate | None) ->
                               node.flop_s.high, "devices x dense peak x MFU",
                               {"devices": node.hardware.devices, "peak_flop_s": rate.peak_flop_s, "mfu": rate.mfu.value,
                                "precision": rate.precision}, rate.mfu.source))  # fmt: skip
-    if flop is not None and usd is not None:
-        kept = ", ".join(f"{item.name} {100 * item.share:g} % ({item.why})" for item in RESERVES)
-        numbers.append(Number("budget.flop", flop.value, "flop", flop.low, flop.high,
-                              "usd x (1 - reserves) / usd an hour x flop an hour", {"usd": usd, "reserves": kept},
-                              flop.source))  # fmt: skip
-    return tuple(numbers)
+    return numbers
+
+
+def _budget(usd: float | None, stated: float | None, bought: Estimate | None) -> list[Number]:
+    """The budget in FLOP: the user's, else what the money buys."""
+    if stated is not None:
+        return [Number("budget.flop", stated, "flop", source="yours", yours=True)]
+    if usd is None or bought is None:
+        return []
+    kept = ", ".join(f"{item.name} {100 * item.share:g} % ({item.why})" for item in RESERVES)
+    return [Number("budget.flop", bought.value, "flop", bought.low, bought.high,
+                   "usd x (1 - reserves) / usd an hour x flop an hour", {"usd": usd, "reserves": kept},
+                   bought.source)]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from keel.model.shapes import FEATURES
 from keel.plan.losses import show as show_losses
 from keel.plan.losses import show_added
-from keel.plan.show_decision import show_decision
+from keel.plan.show_decision import plain, show_decision
 from keel.plan.show_runs import show_arms, show_runs
 from keel.units import show_bytes, show_count
 
@@ -27,7 +27,7 @@ def show(made: Mapping[str, Any], why: str | None = None) -> str:
     if made["experiments"]:
         lines += _ladder(made, why)
     wanted = TOPICS[why] if why else LADDER
-    return "\n".join(lines + _numbers(made["numbers"], wanted))
+    return "\n".join(plain(line) for line in lines + _numbers(made["numbers"], wanted))
 
 
 def _ladder(made: Mapping[str, Any], why: str | None) -> list[str]:
@@ -44,8 +44,8 @@ def _ladder(made: Mapping[str, Any], why: str | None) -> list[str]:
     lines += ["", *show_runs(made["experiments"]), *show_arms(made.get("arms", {}), made["experiments"])]
     target = made["targets"][0]
     warning = f"; {target['warning']}" if target["warning"] else ""
-    return [*lines, "", f"then    forecast {show_count(target['params'])} params on {show_count(target['tokens'])} tokens "
-                        f"({target['flop']:.2g} FLOP){warning}", ""]  # fmt: skip
+    aim = f"{show_count(target['params'])} params on {show_count(target['tokens'])} tokens ({target['flop']:.2g} FLOP)"
+    return [*lines, "", f"then    forecast {aim}{warning}", ""]
 
 
 def _added(made: Mapping[str, Any]) -> list[str]:

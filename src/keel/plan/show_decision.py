@@ -9,148 +9,186 @@ from typing import Any
 from keel.units import show_count, show_duration, show_usd
 
 SHOWN = 12
+HERE = "here"
+# Facts of dropped models that need no line each: the reason is the same for all of them.
+QUIET = ("category", "use", "rank", "larger", "unscored")
+Made = Mapping[str, Any]
 
 
-def show_decision(made: Mapping[str, Any], why: str | None) -> list[str]:
+def show_decision(made: Made, why: str | None) -> list[str]:
     """Route, base, size, cost, what binds; then the topic that is asked for."""
-    lines = [*_answer(made)]
+    lines = _answer(made)
     topic = {"route": _route, "base": _base, "loss": _losses, "size": _size}.get(why or "")
     return [*lines, "", *topic(made)] if topic else lines
 
 
-def _answer(made: Mapping[str, Any]) -> list[str]:
-    base, size, cost = made["base"], made["size"], made["cost"]
+def plain(text: str) -> str:
+    """Printable ASCII: what a name holds beyond it is shown as its escape, so that nothing moves the terminal.
+
+    Example:
+        >>> print(plain("caf\\u00e9\\nroute   use"))
+        caf\\xe9\\nroute   use
+    """
+    return "".join(letter if " " <= letter <= "~" else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def _answer(made: Made) -> list[str]:
+    base, size, fresh = made["base"], made["size"], made["from_scratch"]
     named = f" {base['id']}" if base and made["route"]["value"] != "scratch" else ""
     lines = [f"route   {made['route']['value']}{named}: {made['route']['why']}",
              f"model   {made['category']['value']}: {made['category']['why']}"]  # fmt: skip
-    if base:
-        lines.append(f"base    {base['id']} ({_params(base['params'])}, {base['licence'] or 'licence unknown'}: "
-                     f"{base['licence_class']}, basis: {base['licence_basis'] or 'unknown'}, read {base['as_of']})"
-                     + (f", from your overlay {base['from']}" if base["from"] != "shipped" else ""))  # fmt: skip
-    lines.append(f"size    {_range(size['params_low'], size['params_high'])} from fresh weights"
-                 + (f"; low: {size['low_set_by']}; high: {size['high_set_by']}" if size["params_high"] else ""))  # fmt: skip
-    lines.append(f"cost    {_cost(cost)}")
-    fresh = made["from_scratch"]
+    lines += [f"base    {_based(base)}"] if base else []
+    lines += [f"size    {_range(size)}", f"cost    {_cost(made['cost'])}"]
     if made["route"]["value"] != "scratch" and fresh["flop"]:
-        lines.append(f"        from scratch: {_params(fresh['params'])} on {show_count(fresh['tokens'])} tokens "
-                     f"({fresh['epochs'] or 1:.3g} epochs), {_cost(fresh)}")  # fmt: skip
-    lines.append(f"binds   {made['binds_why']}")
-    lines.append(f"invest  {made['investments']['why']}")
+        epochs = f" ({fresh['epochs']:.3g} epochs)" if fresh["epochs"] else ""
+        run = f"{_params(fresh['params'])} on {show_count(fresh['tokens'])} tokens{epochs}"
+        lines.append(f"        from scratch: {run}, {_cost(fresh)}")
+    lines += [f"binds   {made['binds_why']}", f"invest  {made['investments']['why']}"]
     return lines + [f"also    {text}" for text in made["category"]["beside"]]
+
+
+def _based(base: Made) -> str:
+    """The base with its licence, whence that is known, and since when."""
+    said = f"{base['id']} ({_params(base['params'])}, {base['licence'] or 'licence unknown'}: {base['licence_class']}"
+    if not base["as_of"]:
+        return f"{said}), {base['note']}: {base['from']}"
+    read = f"{said}, basis: {base['licence_basis'] or 'unknown'}, read {base['as_of']})"
+    return read if base["from"] == "shipped" else f"{read}, from your overlay {base['from']}"
 
 
 def _params(params: float | None) -> str:
     return f"{show_count(params)} params" if params else "size unknown"
 
 
-def _range(low: float | None, high: float | None) -> str:
+def _range(size: Made) -> str:
+    """The size from fresh weights, each end with what sets it."""
+    low, high = size["params_low"], size["params_high"]
     if low is None and high is None:
         return "unknown"
-    return f"{show_count(low) if low else 'unknown'} to {show_count(high) if high else 'unknown'} params"
+    ends = " to ".join(show_count(end) if end else "unknown" for end in (low, high))
+    sets = [f"; {name}: {size[f'{name}_set_by']}" for name in ("low", "high") if size[f"{name}_set_by"]]
+    return f"{ends} params from fresh weights{''.join(sets)}"
 
 
-def _cost(cost: Mapping[str, Any]) -> str:
+def _cost(cost: Made) -> str:
+    """Money, hours and FLOP; what is not known is said."""
     if cost["flop"] == 0:
         return "nothing is trained"
     if cost["flop"] is None:
         return f"unknown: {cost['how']}"
-    money = f"{show_usd(cost['usd_low'])} to {show_usd(cost['usd_high'])}, " if cost["usd_low"] is not None else ""
-    hours = ""
-    if cost["hours"] is not None:
-        hours = f"{show_duration(3600 * cost['hours'])} on one {cost['hardware']} ({cost['devices']} devices), "
-    return f"{money}{hours}{cost['flop']:.2g} FLOP"
+    flop = f"{cost['flop']:.2g} FLOP"
+    if cost["hours"] is None:
+        return f"{flop}; money and hours unknown: no hardware is named"
+    where = "this machine" if cost["hardware"] == HERE else f"{cost['nodes']} x {cost['hardware']}"
+    priced = cost["usd"] is not None
+    money = f"{show_usd(cost['usd_low'])} to {show_usd(cost['usd_high'])}" if priced else "money unknown"
+    ends = " to ".join(show_duration(3600 * cost[f"hours_{end}"]) for end in ("low", "high"))
+    return f"{money}, {ends} on {where} ({cost['devices']} {'device' if cost['devices'] == 1 else 'devices'}), {flop}"
 
 
-def _route(made: Mapping[str, Any]) -> list[str]:
+def _route(made: Made) -> list[str]:
     lines = ["why this route, and not another:"]
     lines += [f"  not {name}: {text}" for name, text in made["route"]["others"].items()]
     lines += ["", "what decides:"]
     lines += [f"  {item['route']}: at least {show_count(item['least'])} {item['unit']} ({item['source']})"
               for item in made["route"]["thresholds"]]  # fmt: skip
-    lines += ["", "what each use case weighs:"]
+    lines += ["", "what each use case weighs:" if made["use_cases"] else "no use case is said"]
     lines += [f"  {case['weight']:<6.3g}{case['name']} ({case['task']}): {case['why']}" for case in made["use_cases"]]
-    covers = made["category"]["covers"]
-    lines += ["", "share of that weight that each category serves: "
-              + ", ".join(f"{name} {100 * share:.3g} %" for name, share in covers.items())]  # fmt: skip
-    data = made["data"]
-    amount = show_count(data["unique"]) if data["unique"] else "unknown"
-    lines.append(f"data: {amount} {data['unit']} of {data['modality']}, {_range_of(data)}, languages "
-                 f"{', '.join(data['languages']) or 'unknown'}; source: {data['source']}")  # fmt: skip
+    shares = ", ".join(f"{name} {100 * share:.3g} %" for name, share in made["category"]["covers"].items())
+    lines += ["", f"share of that weight that each category serves: {shares}", *_data(made["data"])]
     if fleet := made["deployed"]:
         lines += ["", f"deployed: {fleet['summary']}"]
         lines += [f"  {row['name']} -> {row['base'] or 'unknown'}: {row['why']}" for row in fleet["rows"]]
     return lines
 
 
-def _range_of(data: Mapping[str, Any]) -> str:
-    if data["low"] is None or data["low"] == data["high"]:
-        return "no interval"
-    return f"{show_count(data['low'])} to {show_count(data['high'])}"
+def _data(data: Made) -> list[str]:
+    amount = show_count(data["unique"]) if data["unique"] else "an unknown number of"
+    ends = (data["low"], data["high"])
+    spread = "" if None in ends or data["low"] == data["high"] else f" ({' to '.join(show_count(end) for end in ends)})"
+    lines = [f"data: {amount} {data['unit']}{spread} of {data['modality']}, "
+             f"languages {', '.join(data['languages']) or 'unknown'}; source: {data['source']}"]  # fmt: skip
+    if data["few"]:
+        lines.append(f"  few, and no base has to know them: {', '.join(data['few'])}")
+    if data["domain"]:
+        lines.append(f"  domain: {data['domain']} (yours; no fact of the catalogue is weighed against it)")
+    return lines
 
 
-def _base(made: Mapping[str, Any]) -> list[str]:
-    lines = ["shortlist, the smallest that is good enough first:"]
+def _base(made: Made) -> list[str]:
+    lines = [
+        f"shortlist, the smallest that is good enough first, ranked by {made['ranked_by'] or 'cover and size alone'}:"
+    ]
     for place, item in enumerate(made["shortlist"], 1):
-        score = (
-            f"{item['score']:g} on {item['score_on']} ({item['score_source']})" if item["score"] is not None else "none"
-        )
         lines += [f"  {place}. {item['id']} ({_params(item['params'])}, {item['licence_class']}): {item['why']}",
-                  f"     score: {score}"]  # fmt: skip
-        lines += [
-            f"     {cell['serves']:<5}{cell['use_case']}: {cell['why']} ({cell['source']})" for cell in item["matrix"]
-        ]
+                  f"     score: {_score(item)}"]  # fmt: skip
+        lines += [f"     {cell['serves']:<5}{cell['use_case']}: {cell['why']}{_by(cell['source'])}"
+                  for cell in item["matrix"]]  # fmt: skip
         lines += [f"     but: {text}" for text in item["caveats"]]
         lines += [f"     behind it: {text}" for text in item["corpora"]]
         if item["simpler_than"]:
             lines.append(f"     simpler than {', '.join(item['simpler_than'])} in size, parts, operations and loss")
-    if not made["shortlist"]:
-        lines.append("  none is left")
+    return [*lines, *([] if made["shortlist"] else ["  none is left"]), *_dropped(made),
+            "licence classes are a hint for a filter, never legal advice"]  # fmt: skip
+
+
+def _score(item: Made) -> str:
+    return "none" if item["score"] is None else f"{item['score']:g} on {item['score_on']} ({item['score_source']})"
+
+
+def _by(source: str) -> str:
+    return f" ({source})" if source else ""
+
+
+def _dropped(made: Made) -> list[str]:
+    """How many by which fact, and the reasons that differ from one model to another."""
     facts = Counter(item["fact"] for item in made["dropped"])
-    lines += [
-        "",
-        "dropped: " + ", ".join(f"{number} by {fact}" for fact, number in facts.most_common()) + " (all in --json)",
-    ]
-    main, quiet = made["category"]["value"], ("category", "use", "rank", "larger")
-    told = [item for item in made["dropped"] if item["fact"] not in quiet and item["category"] == main]
+    count = ", ".join(f"{number} by {fact}" for fact, number in facts.most_common())
+    main = made["category"]["value"]
+    told = [item for item in made["dropped"] if item["fact"] not in QUIET and item["category"] == main]
     told.sort(key=lambda item: item["fact"] == "licence")
+    lines = ["", f"dropped: {count or 'none'} (all in --json)"]
     lines += [f"  {item['id']}: {item['why']}" for item in told[:SHOWN]]
     if len(told) > SHOWN:
         lines.append(f"  and {len(told) - SHOWN} more of the category {main} for such reasons")
-    return [*lines, "licence classes are a hint for a filter, never legal advice"]
-
-
-def _losses(made: Mapping[str, Any]) -> list[str]:
-    lines, told = [f"ways to pretrain that serve these use cases (category {made['category']['value']}):"], set[str]()
-    for item in made["losses"]:
-        lines.append(f"  {item['id']}: {item['why']}")
-        if item["precludes"]:
-            lines.append(f"     precludes {', '.join(item['precludes'])}")
-        if item["note"] and item["note"] not in told:
-            lines.append(f"     {item['note']}")
-        told.add(item["note"])
     return lines
 
 
-def _size(made: Mapping[str, Any]) -> list[str]:
-    size = made["size"]
+def _losses(made: Made) -> list[str]:
+    category = made["category"]["value"]
+    if not made["losses"]:
+        said = "serves one of these use cases" if made["use_cases"] else "can be named before a use case is said"
+        return [f"no way to pretrain of the category {category} {said}"]
+    lines, told = [f"ways to pretrain that serve these use cases (category {category}):"], set[str]()
+    for item in made["losses"]:
+        here = "" if item["trains_here"] else " (keel does not train it)"
+        lines.append(f"  {item['id']}{here}: {item['why']}")
+        if item["precludes"]:
+            lines.append(f"     precludes {item['precludes_why']}")
+        if item["note"] and item["note"] not in told:
+            lines.append(f"     {item['note']}")
+        told.add(item["note"])
+    return lines + [f"  left out: {item['id']}: {item['why']}" for item in made["losses_left"]]
+
+
+def _size(made: Made) -> list[str]:
     lines = ["each law by itself, never averaged:",
              f"  {'law':<26}{'params':>8}{'low':>8}{'high':>8}{'tokens':>8}{'loss':>7}  match  outside"]  # fmt: skip
-    for law in size["laws"]:
+    for law in made["size"]["laws"]:
         cells = "".join(f"{show_count(law[name]) if law[name] else '-':>8}"
                         for name in ("params", "params_low", "params_high", "tokens"))  # fmt: skip
-        loss = f"{law['loss']:.3f}" if law["loss"] else "-"
-        lines.append(
-            f"  {law['law']:<26}{cells}{loss:>7}  {'yes' if law['modality_match'] else 'no':<5}  {law['outside'] or 'inside'}"
-        )
-        for text in (law["why_not"], law["note"]):
-            if text:
-                lines.append(f"      {text}")
+        loss, match = f"{law['loss']:.3f}" if law["loss"] else "-", "yes" if law["modality_match"] else "no"
+        lines.append(f"  {law['law']:<26}{cells}{loss:>7}  {match:<5}  {law['outside'] or 'inside'}")
+        lines += [f"      {text}" for text in (law["why_not"], law["note"]) if text]
     budget = made["budget"]
-    if budget["usd"] and budget["flop"]:
+    if budget["flop"] and budget["flop_stated"]:
+        lines += ["", f"budget  {budget['flop']:.2g} FLOP (yours)"]
+    elif budget["usd"] and budget["flop"]:
         kept = ", ".join(f"{item['name']} {100 * item['share']:g} %" for item in budget["reserves"])
         lines += ["", f"budget  {show_usd(budget['usd'])}: {budget['flop']:.2g} FLOP ({budget['flop_low']:.2g} to "
                       f"{budget['flop_high']:.2g}) after reserves ({kept})"]  # fmt: skip
     for item in made["smaller"]:
-        lines.append(f"  {show_usd(item['usd'])} would buy {_params(item['params'])} on "
-                     f"{show_count(item['tokens']) if item['tokens'] else 'unknown'} tokens: binds {item['binds']}")  # fmt: skip
+        tokens = show_count(item["tokens"]) if item["tokens"] else "unknown"
+        lines.append(f"  {show_usd(item['usd'])} would buy {_params(item['params'])} on {tokens} tokens: binds "
+                     f"{item['binds']}")  # fmt: skip
     return lines

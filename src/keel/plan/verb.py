@@ -17,7 +17,7 @@ from keel.objective.fact import Facts
 from keel.objective.held import facts_of
 from keel.plan.answer import decision_json
 from keel.plan.build import build
-from keel.plan.decide import Decision, decide
+from keel.plan.decide import Decision, Evidence, decide
 from keel.plan.frame import Inputs
 from keel.plan.notes import notes
 from keel.plan.show import TOPICS, show
@@ -34,13 +34,15 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     """Make plan.json. Runs that exist keep their identity; what changed since the last plan is shown."""
     as_of = as_of or time.strftime("%Y-%m-%d", time.gmtime())
     known = store.of_study(folder)
-    corpus, machine, released = _evidence(folder, study, known)
+    seen = _evidence(folder, study, known)
     own.find_in(folder)
     judged = asked(folder, study)
-    decision = decide(folder, study, known, corpus, machine, as_of)
-    made, refusal = _ladder(study, corpus, machine, released, decision, as_of)
+    seen = seen._replace(rows={item["name"]: item.get("train") for item in judged.result})
+    decision = decide(folder, study, known, seen, as_of)
+    made, refusal = _ladder(study, seen, decision, as_of)
     made |= {"decision": decision_json(decision), "route": {"value": decision.route.value, "why": decision.route.why}}
-    read = [name for name in (*EVIDENCE, base.BASE) if (folder / name).exists() and _used(name, corpus, released)]
+    used = {"evidence/corpus.json": seen.corpus, "evidence/machine.json": seen.machine, base.BASE: seen.released}
+    read = [name for name, found in used.items() if found is not None]
     made["reads"] = {name: sha256_file(folder / name) for name in (*read, *known.overlays)}
     made["numbers"] = [_plain(number) for number in decision.numbers] + made["numbers"]
     changes = _changes(folder / "plan.json", made, folder)
@@ -52,40 +54,26 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
         text="\n".join([*judged.lines, show(made, why)]),
         numbers=[Number(**number) for number in made["numbers"]], problems=problems,
         reads=["study.toml", *made["reads"]], writes=["plan.json"],
-        status="refused" if refusal and corpus is not None else "ok",
+        status="refused" if refusal and seen.corpus is not None else "ok",
     )  # fmt: skip
 
 
-def _used(name: str, corpus: Mapping[str, Any] | None, released: Mapping[str, Any] | None) -> bool:
-    return released is not None if name == base.BASE else corpus is not None
-
-
-def _evidence(
-    folder: Path, study: Study, known: store.Catalogue
-) -> tuple[dict[str, Any] | None, dict[str, Any] | None, dict[str, Any] | None]:
-    """corpus.json, machine.json and base.json; the first two may be missing where the data are stated."""
-    stated = study.data.stated is not None and not (folder / "evidence/corpus.json").exists()
-    if stated:
-        machine = folder / "evidence/machine.json"
-        return None, read_json(machine, EVIDENCE["evidence/machine.json"]) if machine.exists() else None, None
-    corpus, machine_ = (_read(folder, name, schema) for name, schema in EVIDENCE.items())
-    released = None
-    if base.named(study, known):
-        released = _read(folder, base.BASE, base.SCHEMA)
+def _evidence(folder: Path, study: Study, known: store.Catalogue) -> Evidence:
+    """corpus.json, machine.json and base.json; any may be missing where the data are stated."""
+    needed = study.data.stated is None or (folder / "evidence/corpus.json").exists()
+    corpus, machine = (_read(folder, name, schema, needed) for name, schema in EVIDENCE.items())
+    released = _read(folder, base.BASE, base.SCHEMA, needed) if base.named(study, known) else None
     base.check(folder, study, released)
-    return corpus, machine_, released
+    return Evidence(corpus, machine, released)
 
 
-def _ladder(
-    study: Study, corpus: dict[str, Any] | None, machine: dict[str, Any] | None, released: dict[str, Any] | None,
-    decision: Decision, as_of: str,
-) -> tuple[dict[str, Any], list[Problem]]:  # fmt: skip
+def _ladder(study: Study, seen: Evidence, decision: Decision, as_of: str) -> tuple[dict[str, Any], list[Problem]]:
     """The ladder and its arms; without data at hand, or with too little, none and the reason."""
-    if corpus is None or machine is None:
+    if seen.corpus is None or seen.machine is None:
         return _no_ladder(study, as_of), [Problem("no ladder yet", "the data are stated and not at hand",
                                                   "bring the files and run `keel look`", "[data]")]  # fmt: skip
     try:
-        return build(Inputs(study, corpus, machine, released, decision.chosen.category), as_of), []
+        return build(Inputs(study, seen.corpus, seen.machine, seen.released, decision.chosen.category), as_of), []
     except Refused as error:
         return _no_ladder(study, as_of), [Problem(*error.refusal)]
 
@@ -102,7 +90,7 @@ def _no_ladder(study: Study, as_of: str) -> dict[str, Any]:
 def _result(made: Mapping[str, Any]) -> dict[str, Any]:
     """What a program reads first: the decision, then the runs that would teach most."""
     decided = made["decision"]
-    names = ("base", "shortlist", "dropped", "losses", "size", "cost", "binds", "from_scratch", "data", "budget",
+    names = ("base", "shortlist", "dropped", "losses", "losses_left", "size", "cost", "binds", "from_scratch", "data", "budget",
              "deployed", "use_cases", "smaller", "catalogue", "investments", "binds_why")  # fmt: skip
     return {
         "route": decided["route"]["value"], "category": decided["category"]["value"],
@@ -167,8 +155,10 @@ def stale(folder: Path, study: Study, made: Mapping[str, Any]) -> list[Problem]:
     return found
 
 
-def _read(folder: Path, name: str, schema: str) -> dict[str, Any]:
+def _read(folder: Path, name: str, schema: str, needed: bool) -> dict[str, Any] | None:
     if not (folder / name).exists():
+        if not needed:
+            return None
         raise StudyError(f"{name} is missing", why="a plan needs evidence, or data that are stated",
                          fix="run `keel look`, or write [data] stated = { ... }", where=str(folder))  # fmt: skip
     return read_json(folder / name, schema)

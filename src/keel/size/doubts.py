@@ -65,8 +65,8 @@ def check(ask: Ask) -> None:
         raise StudyError.all(problems)
 
 
-def doubts(ask: Ask, laws: Sequence[LawSize]) -> list[Problem]:
-    """What the answer rests on too thinly, and what would have to be told."""
+def unsaid(ask: Ask) -> list[Problem]:
+    """What was not given to `keel size`, and which option gives it."""
     found = []
     if ask.flop is None:
         found.append(Problem("no budget is given", "without one only the data bound the size",
@@ -74,6 +74,12 @@ def doubts(ask: Ask, laws: Sequence[LawSize]) -> list[Problem]:
     if ask.unique is None:
         found.append(Problem("no amount of data is given", "without it nothing is known of repeats",
                              "give --unique or --bytes, or run `keel look`", WHERE))  # fmt: skip
+    return found
+
+
+def doubts(ask: Ask, laws: Sequence[LawSize]) -> list[Problem]:
+    """What the answer rests on too thinly."""
+    found = []
     if ask.category == "encoder":
         found.append(Problem("no law of masked models has public constants",
                              "two sources of tokens a parameter, 21 to 2000: the band is wide and far outside what "

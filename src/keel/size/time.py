@@ -18,6 +18,20 @@ class Estimate(NamedTuple):
     high: float
     source: str
 
+    @property
+    def ends(self) -> tuple[float, float, float]:
+        """Value, low, high."""
+        return self[:3]
+
+    def times(self, factor: float, source: str = "") -> Estimate:
+        """Each end times a positive factor.
+
+        Example:
+            >>> Estimate(2.0, 1.0, 3.0, "measured").times(2)
+            Estimate(value=4.0, low=2.0, high=6.0, source='measured')
+        """
+        return Estimate(factor * self.value, factor * self.low, factor * self.high, source or self.source)
+
 
 def seconds_per_token(
     machine: Mapping[str, Any], flop_per_token: float, threads: int, precision: Mapping[str, str]

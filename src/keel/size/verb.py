@@ -17,6 +17,7 @@ from keel.size.ask import Ask
 from keel.size.asked import Asked, read
 from keel.size.band import Band, band
 from keel.size.cost import Cost, Place, cost_of, feasible
+from keel.size.doubts import unsaid
 from keel.size.hardware import find
 from keel.size.machines import Machines, machines
 from keel.size.speed import speed
@@ -52,7 +53,7 @@ def size(given: Mapping[str, str | None], languages: Sequence[str] = (), reserve
     answer = Answer(result=_result(asked, corner, found, run, cost, looked, recipe, settings, flop, unique))
     answer.numbers = _numbers(found, recipe, settings, asked, flop, cost, unique)
     answer.problems = [
-        *(found.problems if found else ()),
+        *((*unsaid(ask), *found.problems) if found else ()),
         *_ages(known, place, today),
         *_slow(place),
         *(held.problems if held else ()),
