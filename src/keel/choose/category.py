@@ -77,10 +77,10 @@ def choose(cases: Sequence[Weighed], held: Holdings) -> Chosen:
     near = [name for name in CATEGORIES if found[name] >= most - CLOSE]
     if len(near) == 1:
         return _chosen(near[0], _most(near[0], cases, found), cases, held)
-    pool = [name for name in TRAINABLE[held.generic] if name in near] or near
-    name, reason = _tie(pool, cases, held)
+    own = [name for name in TRAINABLE[held.generic] if name in near]
+    name, reason = _tie(own, cases, held) if own else _tie_released(near, cases, held)
     also = " and ".join(each for each in near if each != name)
-    tied = tuple(each for each in pool if each != name) if held.generic == "text" else ()
+    tied = tuple(each for each in own or near if each != name) if name in OF_TEXT else ()
     return _chosen(
         name, f"{name} and {also} cover the same {_percent(most)} of the weight: {reason}", cases, held, tied
     )
@@ -96,20 +96,36 @@ def _chosen(name: Category, why: str, cases: Sequence[Weighed], held: Holdings,
     return Chosen(name, why, covers(cases), _beside(name, cases, held), tied)
 
 
-def _tie(pool: Sequence[Category], cases: Sequence[Weighed], held: Holdings) -> tuple[Category, str]:
-    """Data first, then latency, then size."""
-    if len(pool) == 1 or held.generic != "text":
-        return pool[0], f"data: {held.modality} is what trains it"
-    if "encoder" in pool and all(best_of("encoder", item.case.task) == STRONG for item in cases):
+def _tie(own: Sequence[Category], cases: Sequence[Weighed], held: Holdings) -> tuple[Category, str]:
+    """Among those that the data can train: data first, then latency, then size."""
+    if len(own) == 1 or held.generic != "text":
+        return own[0], f"data: {held.modality} is what trains it"
+    if "encoder-decoder" in own and not _reads_alone(own, cases) and (held.supervised or held.pairs):
+        return "encoder-decoder", "data: pairs of input and output are at hand"
+    if found := _served(own, cases):
+        return found
+    if {"decoder", "encoder-decoder"} <= set(own):
+        return "decoder", f"size: with text alone a decoder costs less to pretrain for the same loss ({REDLLM})"
+    return own[0], "the first of equals: nothing in the study tells them apart"
+
+
+def _tie_released(near: Sequence[Category], cases: Sequence[Weighed], held: Holdings) -> tuple[Category, str]:
+    """Among those that the data cannot train, and that are used as they were released."""
+    return _served(near, cases) or (near[0], f"the first of equals: {held.modality} data train none of them")
+
+
+def _served(near: Sequence[Category], cases: Sequence[Weighed]) -> tuple[Category, str] | None:
+    """What is ahead when it is served; None where that tells nothing."""
+    if _reads_alone(near, cases):
         return "encoder", "nothing is to be written, and an encoder is the smallest that serves"
-    if "encoder-decoder" in pool:
-        if held.supervised or held.pairs:
-            return "encoder-decoder", "data: pairs of input and output are at hand"
-        if any(item.case.serve and item.case.serve.latency_ms for item in cases):
-            return "encoder-decoder", f"latency: it reads the input once and is ahead when served ({REDLLM})"
-        if "decoder" in pool:
-            return "decoder", f"size: with text alone a decoder costs less to pretrain for the same loss ({REDLLM})"
-    return pool[0], "the first of equals: nothing in the study tells them apart"
+    if "encoder-decoder" in near and any(item.case.serve and item.case.serve.latency_ms for item in cases):
+        return "encoder-decoder", f"latency: it reads the input once and is ahead when served ({REDLLM})"
+    return None
+
+
+def _reads_alone(near: Sequence[Category], cases: Sequence[Weighed]) -> bool:
+    """Whether an encoder is made for every use case."""
+    return "encoder" in near and all(best_of("encoder", item.case.task) == STRONG for item in cases)
 
 
 def _most(name: Category, cases: Sequence[Weighed], found: Mapping[Category, float]) -> str:

@@ -1,8 +1,9 @@
 """From candidates to a shortlist: one a family, the smallest that is good enough first; a larger one only to grow to.
 
-"Good enough": its score is at most CLOSE below the best candidate's, in one group of comparable results. A model
-without a comparable score stands behind these, and ahead of those that are known to be worse. Where the user's own use
-cases were scored, their scores decide instead: see `record.py`.
+What fits comes first: the category, its cover, known languages, a context that holds a document. "Good enough": its
+score is at most CLOSE below the best of those that fit best, in one group of comparable results. A model without a
+comparable score stands behind those that have one. Where the user's own use cases were scored, those scores decide:
+see `record.py`.
 """
 
 from __future__ import annotations
@@ -39,13 +40,17 @@ class Ranked(NamedTuple):
 
 
 class Shortlist(NamedTuple):
-    """The first is the base; `grown`: what the same family has beyond it. `left`: recorded rows that rank nothing."""
+    """The first is the base; `grown`: what the same family has beyond it.
+
+    `recorded`: use cases with recorded scores of candidates; `left`: recorded rows that rank nothing.
+    """
 
     ranked: tuple[Ranked, ...]
     dropped: tuple[Dropped, ...]
     grown: tuple[Candidate, ...]
     yardstick: str
     left: tuple[str, ...] = ()
+    recorded: tuple[str, ...] = ()
 
 
 def shortlist(
@@ -54,32 +59,46 @@ def shortlist(
     """Candidates in order; those that are not shown are dropped with the reason."""
     own = record.read(known, candidates, cases)
     listed = _by_record(candidates, own) if own.scores else _by_published(known, candidates, cases, held, main)
-    return listed._replace(left=own.left)
+    return listed._replace(left=own.left, recorded=tuple(own.scores))
 
 
 def _by_published(
     known: Catalogue, candidates: Sequence[Candidate], cases: Sequence[Weighed], held: Holdings, main: str
 ) -> Shortlist:
-    scored, used = _published(known, candidates, cases, held)
-    best = max((score.better for score in scored.values()), default=0.0)
+    firsts, dropped = _smallest(candidates)
+    scored, used = _published(known, firsts, cases, held)
+
+    def fitness(item: Candidate) -> tuple[float, ...]:
+        """What comes before any score: less is better."""
+        return float(KINDS[item.kind].category != main), -round(item.cover, 9), float(item.unsure), _cut(item, held)
+
+    fittest = min(map(fitness, firsts), default=())
+    judged = [item for item in firsts if item.model.id in scored]
+    rivals = [item for item in judged if fitness(item) == fittest] or judged
+    best = max((scored[item.model.id].better for item in rivals), default=0.0)
     good = {name for name, score in scored.items() if score.better >= best - CLOSE * abs(best)}
 
     def order(item: Candidate) -> tuple[float, ...]:
         name = item.model.id
-        tier = 0.0 if name in good else 1.0 if name not in scored else 2.0
-        return (float(KINDS[item.kind].category != main), -round(item.cover, 9), float(item.unsure), _cut(item, held),
-                tier, _size(item), -item.model.year)  # fmt: skip
+        tier = 0.0 if name in good else 1.0 if name in scored else 2.0
+        return *fitness(item), tier, _size(item), -item.model.year
 
-    firsts, dropped = _smallest(candidates)
     firsts = _mixed(sorted(firsts, key=order), main)
     ranked = [Ranked(item, scored.get(item.model.id), _why(item, scored, good, used)) for item in firsts]
     return _listed(ranked, dropped, grown(candidates, firsts[0] if firsts else None), used)
 
 
 def _by_record(candidates: Sequence[Candidate], own: Records) -> Shortlist:
-    """The smallest that is good enough, then the rest by size; one that misses what is accepted gives way."""
+    """The smallest that is good enough, then the rest by size.
+
+    One that misses what is accepted gives way, and with it the smaller members of its family.
+    """
     verdicts = {item.model.id: record.judged(item, own) for item in candidates}
     ranked, dropped, seen = list[Ranked](), list[Dropped](), dict[tuple[str, str], Candidate]()
+    missed: dict[tuple[str, str], Candidate] = {}
+    for item in sorted(candidates, key=_size):
+        if verdicts[item.model.id].missed:
+            missed[item.model.family, item.kind] = item  # the largest that misses
 
     def order(item: Candidate) -> tuple[float, ...]:
         return verdicts[item.model.id].tier, -round(item.cover, 9), _size(item)
@@ -88,6 +107,9 @@ def _by_record(candidates: Sequence[Candidate], own: Records) -> Shortlist:
         verdict, family = verdicts[item.model.id], (item.model.family, item.kind)
         if verdict.missed:
             dropped.append(Dropped(item.model.id, "missed", f"{sized(item)}; {verdict.why}"))
+        elif not verdict.scored and family in missed and _size(item) <= _size(missed[family]):
+            dropped.append(Dropped(item.model.id, "missed", f"{sized(item)}; no larger than {missed[family].model.id}, "
+                                   "which misses what you accept"))  # fmt: skip
         elif not verdict.scored and family in seen:
             dropped.append(_later(item, seen[family], verdicts[seen[family].model.id].scored))
         else:

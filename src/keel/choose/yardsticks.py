@@ -96,7 +96,8 @@ def recorded(known: Catalogue, case: str, metric: str | None) -> Record:
         if metric is not None and _plain(row.metric) != _plain(metric):
             other.append(f"{_said(row)}: the use case asks for {metric}")
             continue
-        tables.setdefault(row.group, {})[row.model_id] = Score(row.value, row.group, row.source, recorded=True)
+        group = (row.dataset, _plain(row.metric), row.group[2])
+        tables.setdefault(group, {})[row.model_id] = Score(row.value, row.group, row.source, recorded=True)
     used = max(tables, key=lambda group: len(tables[group]), default=None)
     if used is None:
         return Record({}, tuple(other))

@@ -70,7 +70,9 @@ def _said(study: Study, cost: Spending, value: float | None) -> str:
     """Both investments in a sentence."""
     days = study.budget.people_days
     people = f"{days:g} person-days" if days is not None else "people's time is not said ([budget] people_days)"
-    money = f"compute {show_usd(cost.usd.low)} to {show_usd(cost.usd.high)}" if cost.usd else "compute without a price"
+    usd = cost.usd
+    spread = "" if usd is None or usd.low == usd.high else f" to {show_usd(usd.high)}"
+    money = f"compute {show_usd(usd.low)}{spread}" if usd is not None else "compute without a price"
     worth = f"; the gain is worth {show_usd(value)} a year" if value is not None else ""
     return f"two investments: {people} and {money}{worth}"
 

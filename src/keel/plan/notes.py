@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from keel.errors import Problem
 from keel.objective.fact import Facts
 from keel.objective.facts import FACTS
 from keel.study import Study
 
 
-def notes(study: Study, loss: tuple[str, Facts] | None) -> list[Problem]:
-    """Use cases that the ladder's loss precludes or does not unlock, and fields that are recorded but not weighed."""
+def notes(study: Study, loss: tuple[str, Facts] | None, recorded: Collection[str] = ()) -> list[Problem]:
+    """Use cases that the ladder's loss precludes or does not unlock, and fields that are recorded but not weighed.
+
+    `recorded`: use cases whose recorded scores the plan has weighed.
+    """
     if loss is None:
-        return _not_weighed(study)
+        return _not_weighed(study, recorded)
     found, (objective, facts) = list[Problem](), loss
     for case in study.use_case:
         if case.task in facts.precludes:
@@ -24,7 +29,7 @@ def notes(study: Study, loss: tuple[str, Facts] | None) -> list[Problem]:
         elif case.task not in facts.unlocks:
             what = f"nothing is known of {objective} for '{case.name}' ({case.task})"
             found.append(Problem(what, "no source says it serves", "judge it before you pay", "[[use_case]]"))
-    return found + _other_data(study) + _not_weighed(study)
+    return found + _other_data(study) + _not_weighed(study, recorded)
 
 
 def _other_data(study: Study) -> list[Problem]:
@@ -38,11 +43,12 @@ def _other_data(study: Study) -> list[Problem]:
                     "for these, make a study of the same files with [data] train alone", "[data]")]  # fmt: skip
 
 
-def _not_weighed(study: Study) -> list[Problem]:
+def _not_weighed(study: Study, recorded: Collection[str]) -> list[Problem]:
+    left = [case for case in study.use_case if not case.eval and case.name not in recorded]
     given = {
-        "use_case.metric": [case.name for case in study.use_case if case.metric is not None and not case.eval],
-        "use_case.accept": [case.name for case in study.use_case if case.accept is not None and not case.eval],
-    }  # fmt: skip
+        "use_case.metric": [case.name for case in left if case.metric is not None],
+        "use_case.accept": [case.name for case in left if case.accept is not None],
+    }
     names = [name for name, value in given.items() if value]
     if not names:
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from keel.answer import Number
+from keel.choose.category import trains
 from keel.choose.holdings import Holdings
 from keel.choose.kind import Category
 from keel.laws.law import FLOP_PER_PARAM_TOKEN
@@ -82,7 +83,7 @@ def spend(route: str, base: Basis | None, held: Holdings, band: Band, means: Mea
     if route in ("use", "collect"):
         return _priced(NOTHING, NOTHING, means, "nothing is trained")
     if route == "scratch":
-        return _fresh(band, means)
+        return _fresh(band, means) if trains(held, category) else _priced(None, None, means, "the data cannot train it")
     tokens, how = _tuned(held, category) if route == "fine-tune" else _continued(held, category)
     if tokens is None:
         return _priced(None, None, means, how)

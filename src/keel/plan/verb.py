@@ -47,7 +47,8 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     made["numbers"] = [_plain(number) for number in decision.numbers] + made["numbers"]
     changes = _changes(folder / "plan.json", made, folder)
     write_json(folder / "plan.json", SCHEMA, made)
-    problems = [*refusal, *decision.problems, *changes, *judged.problems, *notes(study, _facts(made)),
+    said = notes(study, _facts(made), decision.listed.recorded)
+    problems = [*refusal, *decision.problems, *changes, *judged.problems, *said,
                 *(Problem(**item) for item in made["arms"]["problems"])]  # fmt: skip
     return Answer(
         result=_result(made) | {"tasks": judged.result},
@@ -90,8 +91,8 @@ def _no_ladder(study: Study, as_of: str) -> dict[str, Any]:
 def _result(made: Mapping[str, Any]) -> dict[str, Any]:
     """What a program reads first: the decision, then the runs that would teach most."""
     decided = made["decision"]
-    names = ("base", "shortlist", "dropped", "losses", "losses_left", "size", "cost", "binds", "from_scratch", "data", "budget",
-             "deployed", "use_cases", "smaller", "catalogue", "investments", "binds_why")  # fmt: skip
+    names = ("base", "shortlist", "dropped", "losses", "losses_left", "size", "cost", "binds", "from_scratch", "data",
+             "budget", "deployed", "use_cases", "smaller", "catalogue", "investments", "binds_why")  # fmt: skip
     return {
         "route": decided["route"]["value"], "category": decided["category"]["value"],
         "why": {"route": decided["route"], "category": decided["category"]},
