@@ -22,8 +22,9 @@ PAIR_BYTES = 2000.0
 class Holdings(NamedTuple):
     """`modality`: text, parallel, instructions, image or image-text. None is unknown. `unit` is that of `unique`.
 
-    `unique`: tokens, images or pairs of one pass, repeated documents left out where their share is known. `languages`:
-    those that a base has to know; `few`: those of a smaller share. `text_tokens`: of the texts, repeats included.
+    `unique`: tokens, images or pairs of one pass, repeated documents left out where their share is known. `pairs`:
+    inputs with their outputs, or images with texts. `languages`: those that a base has to know; `few`: those of a
+    smaller share. `text_tokens`: of the texts, repeats included.
     `rows`: of the eval files, those that are learnt from, by use case; None where they are not counted yet.
     """
 
@@ -75,12 +76,13 @@ def _measured(study: Study, corpus: Mapping[str, Any]) -> Holdings:
     row, said = max(corpus["tokens"], key=lambda item: item["vocabulary"]), study.data.stated
     shares = {str(item["code"]): float(item["share"]) for item in corpus["languages"]}
     sides, documents = tuple(study.data.parallel or ()), float(corpus["documents"]["value"])
+    repeated, kind = _repeated(corpus), str(corpus.get("kind", "text"))
     known = Estimate(row["train_tokens"], row["train_tokens_low"], row["train_tokens_high"],
                      f"keel look, {row['vocabulary']} tokens of vocabulary")  # fmt: skip
     return Holdings(
-        modality=corpus.get("kind", "text"), unit="tokens", unique=_less(known, _repeated(corpus)),
+        modality=kind, unit="tokens", unique=_less(known, repeated),
         bytes=float(corpus["bytes"]["value"]), documents=documents, labels=_labelled(study),
-        pairs=documents if sides else None, text_tokens=row["train_tokens"],
+        pairs=None if kind == "text" else documents * (1.0 - repeated), text_tokens=row["train_tokens"],
         languages=sides or tuple(code for code, share in shares.items() if share >= LEAST_SHARE and code != "other"),
         few=tuple(f"{code} {100 * share:.2g} %" for code, share in shares.items()
                   if code not in sides and (share < LEAST_SHARE or code == "other")),

@@ -180,14 +180,14 @@ def fine_tune(known: Known) -> Reason:
     less = "" if known.enough(LEAST) else f"; {_short_of(known, LEAST)}"
     if (held.labels or 0) >= LEAST_LABELS:
         return Reason(True, f"{show_count(held.labels or 0)} labels are enough to fine-tune {known.name}{less}")
-    if held.supervised and held.unique is not None:
-        return Reason(True, f"{known.amount} in pairs of input and output are examples of the use itself")
     if _pairs(held) >= LEAST_PAIRS:
-        return Reason(True, f"{show_count(_pairs(held))} pairs are enough to fine-tune {known.name}{less}")
+        what = "pairs of input and output, examples of the use itself," if held.supervised else "pairs"
+        return Reason(True, f"{show_count(_pairs(held))} {what} are enough to fine-tune {known.name}{less}")
     if rows := _rows(held):
         return Reason(True, f"{rows} can fine-tune {known.name}{less}")
     labels = "how many labels there are is not said" if held.labels is None else f"{show_count(held.labels)} labels"
-    return Reason(False, f"{labels}; {LEAST_LABELS:.0f} are wanted")
+    pairs = f", {show_count(_pairs(held))} pairs" if _pairs(held) else ""
+    return Reason(False, f"{labels}{pairs}; {LEAST_LABELS:.0f} labels or {show_count(LEAST_PAIRS)} pairs are wanted")
 
 
 def collect(known: Known) -> Reason:

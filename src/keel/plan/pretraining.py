@@ -46,7 +46,8 @@ class _Way(NamedTuple):
         """What the data lack for it, as far as is known."""
         facts = FACTS.get(self.name)
         needs = facts.needs if facts is not None else frozenset({self.kind.needs})
-        have = {held.modality, *(["labels"] if held.labels else []), *(["parallel"] if held.pairs else [])}
+        beside = held.modality == "text" and held.pairs  # translations beside plain text
+        have = {held.modality, "labels" if held.labels else "", "parallel" if beside else ""}
         return "; ".join(LACKS[need] for need in sorted(needs - have) if need in LACKS)
 
 
