@@ -15,6 +15,7 @@ from typing import NamedTuple
 from keel.catalog.store import Catalogue
 from keel.choose import record, yardsticks
 from keel.choose.candidates import Candidate, Dropped
+from keel.choose.category import OF_TEXT
 from keel.choose.holdings import Holdings
 from keel.choose.kinds import KINDS
 from keel.choose.record import Records
@@ -24,6 +25,8 @@ from keel.units import show_count
 
 CLOSE = 0.10  # of the best score: a convention, shown
 LONGEST, TIED_PLACES = 8, 3
+ALIKE = 1.15  # sizes within 15 % are one size: then fewer positions a text, then the younger model
+USUAL_CONTEXT, UNKNOWN_CUT = 512, 0.5
 OWN = "your own recorded scores"
 
 
@@ -81,7 +84,7 @@ def _by_published(
     def order(item: Candidate) -> tuple[float, ...]:
         name = item.model.id
         tier = 0.0 if name in good else 1.0 if name in scored else 2.0
-        return *fitness(item), tier, _size(item), -item.model.year
+        return *fitness(item), tier, *_size_about(item), -item.model.year, _size(item)
 
     firsts = _mixed(sorted(firsts, key=order), main)
     ranked = [Ranked(item, scored.get(item.model.id), _why(item, scored, good, used)) for item in firsts]
@@ -137,6 +140,13 @@ def _size(item: Candidate) -> float:
     return item.model.params or math.inf
 
 
+def _size_about(item: Candidate) -> tuple[float, float]:
+    """Its size in steps of ALIKE, and whether it reads bytes: several positions where others read one token."""
+    size = item.model.params
+    step = math.inf if size is None else float(round(math.log(size) / math.log(ALIKE)))
+    return step, float("bytes" in item.model.context_said)
+
+
 def _smallest(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
     """The smallest member of each family; the others wait until it misses what is accepted."""
     first: dict[tuple[str, str], Candidate] = {}
@@ -164,10 +174,15 @@ def _mixed(ordered: list[Candidate], main: str) -> list[Candidate]:
 
 
 def _cut(item: Candidate, held: Holdings) -> float:
-    """0 where half of a mean document fits its context at least, else how much is lost, in steps of four."""
+    """0 where half of a mean document fits its context at least, else how much is lost, in steps of four.
+
+    An unknown context stands between one that fits and one that does not.
+    """
     long = held.document_tokens
-    if long is None or item.model.context is None or long <= 2 * item.model.context:
+    if long is None or (item.model.context is not None and long <= 2 * item.model.context):
         return 0.0
+    if item.model.context is None:
+        return UNKNOWN_CUT if long > 2 * USUAL_CONTEXT and KINDS[item.kind].category in OF_TEXT else 0.0
     return float(math.ceil(math.log(long / (2 * item.model.context), 4)))
 
 

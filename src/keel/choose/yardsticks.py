@@ -61,8 +61,11 @@ class Score(NamedTuple):
 
 
 def scores(known: Catalogue, models: Sequence[Model], use: Use, languages: Sequence[str]) -> Mapping[str, Score]:
-    """Scores of models by id in the one group that most of them have, of those that speak of the use case."""
-    english = not languages or "en" in [code.split("-")[0].lower() for code in languages]
+    """Scores of models by id in the one group that most of them have, of those that speak of the use case.
+
+    English scores say nothing of data that is in other languages too.
+    """
+    english = all(code.split("-")[0].lower() == "en" for code in languages)
     tables = [_table(known, models, group) for group in OF.get(use, ()) if english or group not in ENGLISH]
     return max(tables, key=len, default={})
 
