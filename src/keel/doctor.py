@@ -26,10 +26,11 @@ class Extra(NamedTuple):
 EXTRAS = (
     Extra("train", ("torch", "transformers", "safetensors"), "run, demo"),
     Extra("eval", ("sklearn", "sacrebleu", "rouge_score"), "judging models on the tasks of [[use_case]] eval"),
+    Extra("images", ("PIL",), "data of images, with or without captions"),
     Extra("bench", ("accelerate", "datasets"), "make bench against other trainers"),
 )
 # Where a module's name is not that of its package.
-PACKAGES = {"sklearn": "scikit-learn", "rouge_score": "rouge-score"}
+PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "rouge_score": "rouge-score"}
 
 
 def doctor() -> Answer:

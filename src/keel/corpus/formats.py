@@ -22,7 +22,6 @@ ENDINGS = {
     ".txt": "txt", ".md": "md", ".jsonl": "jsonl", ".jsonl.gz": "jsonl", ".jsonl.zst": "jsonl", ".ndjson": "jsonl",
     ".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".arrow": "arrow",
 }  # fmt: skip
-KINDS = tuple(sorted(ENDINGS))
 PLAIN = frozenset({"txt", "md"})
 
 
@@ -34,7 +33,7 @@ class Record(NamedTuple):
     keys: tuple[str, ...] = ()
 
 
-def name_of(path: Path) -> str:
+def name_of(path: Path, endings: Mapping[str, str] = ENDINGS) -> str:
     """The kind of a file by its ending, or "".
 
     Example:
@@ -42,7 +41,7 @@ def name_of(path: Path) -> str:
         ('jsonl', '')
     """
     lower = path.name.lower()
-    return next((kind for ending, kind in ENDINGS.items() if lower.endswith(ending)), "")
+    return next((kind for ending, kind in endings.items() if lower.endswith(ending)), "")
 
 
 def records(path: Path, encoding: str, columns: list[str] | None) -> Iterator[Record]:

@@ -6,6 +6,7 @@ import glob
 import json
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,21 +30,22 @@ class Found:
         return Path(os.path.relpath(path, self.base)).as_posix()
 
 
-def find(root: Path, patterns: tuple[str, ...]) -> Found:
-    """Known files under each pattern, each once, sorted.
+def find(root: Path, patterns: tuple[str, ...], endings: Mapping[str, str] = formats.ENDINGS) -> Found:
+    """Files of known endings under each pattern, each once, sorted.
 
     Raises:
         StudyError: a pattern that matches nothing usable, a circle of links, a folder that may not be read.
     """
     found, problems = Found([], _base(root, patterns)), []
+    known = ", ".join(sorted(endings))
     files: dict[Path, None] = {}
     for pattern in patterns:
         seen = [file for path in _matches(root, pattern) for file in _walk(path, root, found, ())]
-        usable = [path for path in seen if formats.name_of(path)]
-        other = [path for path in seen if not formats.name_of(path)]
+        usable = [path for path in seen if formats.name_of(path, endings)]
+        other = [path for path in seen if not formats.name_of(path, endings)]
         found.left_out.update(path.suffix.lower() or path.name for path in other)
         if not usable:
-            problems.append(_nothing(root, pattern, other))
+            problems.append(_nothing(root, pattern, other, known))
         files |= dict.fromkeys(usable)
     if problems:
         raise StudyError.all(problems)
@@ -51,16 +53,16 @@ def find(root: Path, patterns: tuple[str, ...]) -> Found:
     if found.left_out:
         most = ", ".join(f"{count} {kind}" for kind, count in found.left_out.most_common(5))
         found.notes.append(Problem(f"{found.left_out.total()} files are not read", f"their kind is not known: {most}",
-                                   f"known kinds: {', '.join(formats.KINDS)}", ", ".join(patterns)))  # fmt: skip
+                                   f"known kinds: {known}", ", ".join(patterns)))  # fmt: skip
     return found
 
 
-def _nothing(root: Path, pattern: str, other: list[Path]) -> Problem:
+def _nothing(root: Path, pattern: str, other: list[Path], known: str) -> Problem:
     kinds = sorted({path.suffix.lower() or path.name for path in other})[:8]
     why = f"{len(other)} files, none of a known kind ({', '.join(kinds)})" if other else "nothing is there"
     if not other and not (root / pattern).exists():
         why = "nothing matches"
-    return Problem(f"no data at '{pattern}'", why, f"known kinds: {', '.join(formats.KINDS)}", str(root / pattern))
+    return Problem(f"no data at '{pattern}'", why, f"known kinds: {known}", str(root / pattern))
 
 
 def _matches(root: Path, pattern: str) -> list[Path]:

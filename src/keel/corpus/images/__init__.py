@@ -1,0 +1,1 @@
+"""Images and images with captions: found, decoded, looked at, stored and augmented."""
