@@ -25,7 +25,7 @@ from torch.distributed.tensor import DTensor
 
 from keel import model
 from keel.errors import StudyError
-from keel.model.shapes import FEATURES, SHAPES, Size
+from keel.model.shapes import FEATURES, Size
 from keel.objective import OBJECTIVES
 from keel.objective.alexatm import AlexaTM
 from keel.objective.base import Batch, Carry, Features, Key, Part, Start, Stats, Sums
@@ -56,7 +56,7 @@ SINGLE = {name: Case(name, world.EXAMPLES.get(name, {})) for name in OBJECTIVES 
 SEEN = {facts_of(case.loss, case.options).families[0] for case in SINGLE.values()} | {"roberta", "xlm-roberta"}
 CASES: Mapping[str, Case] = {
     **SINGLE,
-    **{f"on {family}": Case(KINDS[FEATURES[family].kind], {}, family) for family in SHAPES if family not in SEEN},
+    **{f"on {family}": Case(KINDS[FEATURES[family].kind], {}, family) for family in FEATURES if family not in SEEN},
     "mlm, bernoulli": Case("mlm", {"count": "bernoulli"}),
     "coupled": Case("sharding:Halves"),
     "thawed": Case("sharding:Late"),

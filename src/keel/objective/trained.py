@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from keel.errors import Problem, StudyError
-from keel.model.shapes import SHAPES, Size, Use
+from keel.model.shapes import FEATURES, SHAPES, Size, Use
 from keel.model.shapes.parts import head_products
 from keel.objective.fact import Model
 from keel.objective.work import Work, between, every_position, masked
@@ -70,9 +70,7 @@ def detectors(at: Mapping[str, Any], family: str, size: Size) -> tuple[Model, ..
     small, shapes = generator_size(at, family, size), SHAPES[family]
     work = masked(at, size.context)
     shape = shapes.shape(small)
-    draws = sum(
-        odds * DRAW * head_products(shapes.features, shape, use.head)["tokens"] for odds, use in work
-    )  # fmt: skip
+    draws = sum(odds * DRAW * head_products(FEATURES[family], shape, use.head)["tokens"] for odds, use in work)
     generator = Model("enhanced" if at["enhanced"] else "tokens", small, work, draws)
     return Model("replaced", size, every_position(at, size.context)), generator
 

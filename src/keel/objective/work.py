@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from math import floor
 from typing import Any
 
-from keel.model.shapes import FamilyShapes, Shape, Use
+from keel.model.shapes import Shape, Shapes, Use
 
 # Probabilities add to 1. Padding to the longest sample of a micro-batch is execution and is not counted.
 Work = tuple[tuple[float, Use], ...]
 
 
-def flop(shapes: FamilyShapes, shape: Shape, work: Work, head: str = "tokens") -> float:
+def flop(shapes: Shapes, shape: Shape, work: Work, head: str = "tokens") -> float:
     """Expected training FLOP of one sample: sum of probability x FLOP.
 
     Example:

@@ -158,10 +158,10 @@ def test_sparse_attention_counts_the_blocks_that_meet() -> None:
 
 
 def test_flop_a_token_is_that_of_a_full_sample() -> None:
-    for family, shapes in SHAPES.items():
-        shape = shape_of(family)
+    for family, features in FEATURES.items():
+        shapes, shape = SHAPES[family], shape_of(family)
         use = shapes.full_use(shape)
-        assert use.decoder == (128 if FEATURES[family].kind == "encoder-decoder" else 0)
+        assert use.decoder == (128 if features.kind == "encoder-decoder" else 0)
         assert shapes.flop_per_token(shape) * (use.encoder + use.decoder) == pytest.approx(shapes.flop(shape, use))
 
 

@@ -1,6 +1,7 @@
 """Any size: size -> shape -> exact parameters, FLOP and memory. Arithmetic only, no torch.
 
-`SHAPES` is read, not registered into: a text family is one entry of features in `features.py`.
+`SHAPES` is read, not registered into: a text family is one entry of features in `features.py` (`FEATURES`), one that
+sees images a class in `vision_patches.py` or `vision_stages.py` (`VISION`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.model.shapes.arithmetic import FamilyShapes
+from keel.model.shapes.clip_text import ClipTextShapes
 from keel.model.shapes.features import FEATURES, LLAMA, Features, Kind
 from keel.model.shapes.size import (
     BYTES,
@@ -22,10 +24,13 @@ from keel.model.shapes.size import (
     feed_forward_width,
     head_width,
 )
+from keel.model.shapes.vision import VisionShapes
+from keel.model.shapes.vision_patches import ClipVisionShapes, HybridShapes, PatchShapes
+from keel.model.shapes.vision_stages import BottleneckShapes, ConvNextShapes, ResNetShapes
 
 __all__ = [
-    "BYTES", "FEATURES", "HEAD_ROWS", "SHAPES", "FamilyShapes", "Features", "Kind", "LlamaShapes", "Params",
-    "Precision", "Shape", "Shapes", "Size", "Use", "facts_of", "feed_forward_width", "head_width",
+    "BYTES", "FEATURES", "HEAD_ROWS", "SHAPES", "VISION", "FamilyShapes", "Features", "Kind", "LlamaShapes", "Params",
+    "Precision", "Shape", "Shapes", "Size", "Use", "VisionShapes", "facts_of", "feed_forward_width", "head_width",
 ]  # fmt: skip
 
 
@@ -45,8 +50,18 @@ class LlamaShapes(FamilyShapes):
         super().__init__(LLAMA)
 
 
-SHAPES: Mapping[str, FamilyShapes] = {
-    name: LlamaShapes() if features is LLAMA else FamilyShapes(features) for name, features in FEATURES.items()
+VISION: Mapping[str, VisionShapes] = {
+    "vit": PatchShapes(),
+    "vit-hybrid": HybridShapes(),
+    "resnet-basic": ResNetShapes(),
+    "resnet": BottleneckShapes(),
+    "convnext": ConvNextShapes(),
+    "clip-vision": ClipVisionShapes(),
+}
+SHAPES: Mapping[str, Shapes] = {
+    **{name: LlamaShapes() if features is LLAMA else FamilyShapes(features) for name, features in FEATURES.items()},
+    **VISION,
+    "clip-text": ClipTextShapes(),
 }
 
 

@@ -54,6 +54,10 @@ def _options(features: Features, size: Size) -> Iterator[Problem]:
         yield Problem(f"feed_forward is {size.feed_forward}",
                       f"the library's model of this family has {features.feed_forward(size.width)} at this width",
                       "leave it out", "feed_forward")  # fmt: skip
+    for name in (name for name in ("patch", "classes") if getattr(size, name)):
+        yield Problem(
+            f"{name} is set", "this family reads text", "leave it out or choose a family that sees images", name
+        )
     if size.token_types and features.token_types is None:
         yield Problem("token_types is set", "this family has no table of token types", "leave it out", "token_types")
     elif 0 < size.token_types < features.least_token_types:

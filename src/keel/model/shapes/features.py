@@ -12,7 +12,7 @@ Kind = Literal["encoder", "decoder", "encoder-decoder"]
 Heads = Mapping[str, tuple[str, ...]]
 
 # A head is made of: tokens (transform, output table, bias), pooler (d -> d on the first row), pair (d -> 2 on the
-# pooled row: next sentence, sentence order), replaced (d -> d -> 1 on every row).
+# pooled row: next sentence, sentence order), replaced (d -> d -> 1 on every row), joint (d -> d on one row, no bias).
 PLAIN: Heads = {"body": (), "tokens": ("tokens",)}
 POOLED: Heads = {"body": ("pooler",), "tokens": ("tokens",)}
 PAIRED: Heads = {**POOLED, "sentences": ("tokens", "pooler", "pair")}

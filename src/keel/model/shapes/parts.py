@@ -60,6 +60,7 @@ def head_params(features: Features, shape: Shape) -> Mapping[str, int]:
         "replaced": d * d + d + d + 1,
         "norm": features.norm_vectors * d,
         "positions": shape.context * d,
+        "joint": d * d,
     }
 
 
@@ -73,6 +74,7 @@ def head_products(features: Features, shape: Shape, rows: int) -> Mapping[str, i
         "replaced": rows * (d * d + d),
         "norm": 0,
         "positions": 0,
+        "joint": d * d,
     }
 
 

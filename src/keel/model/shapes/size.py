@@ -7,15 +7,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import NamedTuple, Protocol
 
+from keel.errors import Problem
+
 Precision = Mapping[str, str]
 BYTES = {"fp32": 4, "bf16": 2}
 HEAD_ROWS = 512
-OPTIONAL = ("decoder_layers", "embedding_width", "feed_forward", "token_types")
+OPTIONAL = ("decoder_layers", "embedding_width", "feed_forward", "token_types", "patch", "classes")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
     """The free choices of one model; all else follows. 0 in an optional field means the family's own rule.
+
+    A model that sees images has no vocabulary (0); `context` counts the tokens of an image, squares of `patch` pixels
+    a side, so that its own side is patch x sqrt(context); `head_width` is 0 where nothing attends.
 
     Example:
         >>> Size(width=64, layers=2, vocabulary=4096, context=128, head_width=8).json()
@@ -31,6 +36,8 @@ class Size:
     embedding_width: int = 0
     feed_forward: int = 0
     token_types: int = 0
+    patch: int = 0
+    classes: int = 0
 
     def json(self) -> dict[str, int]:
         """Plain values for spec.json; optional fields are left out while 0, so that older identities stay."""
@@ -39,7 +46,10 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Everything a library's config needs. `embedding_width` 0 means the width, `head_width` 0 the width / heads."""
+    """Everything a library's config needs. `embedding_width` 0 means the width, `head_width` 0 the width / heads.
+
+    Of images: `image` is the side in pixels, `depths` the blocks of each stage where the width grows by stages.
+    """
 
     width: int
     layers: int
@@ -52,6 +62,10 @@ class Shape:
     embedding_width: int = 0
     head_width: int = 0
     token_types: int = 0
+    image: int = 0
+    patch: int = 0
+    classes: int = 0
+    depths: tuple[int, ...] = ()
 
     @property
     def table_width(self) -> int:
@@ -93,15 +107,23 @@ class Use(NamedTuple):
 
 
 class Shapes(Protocol):
-    """The half of a Family that needs no torch."""
+    """The half of a Family that needs no torch; each has a head of its own where none is named."""
+
+    def problems(self, size: Size) -> list[Problem]: ...
 
     def shape(self, size: Size) -> Shape: ...
 
-    def params(self, shape: Shape) -> Params: ...
+    def params(self, shape: Shape, head: str = ...) -> Params: ...
+
+    def flop(self, shape: Shape, use: Use, head: str = ...) -> float: ...
+
+    def full_use(self, shape: Shape) -> Use: ...
 
     def flop_per_token(self, shape: Shape) -> float: ...
 
-    def memory_bytes(self, shape: Shape, micro_tokens: int, precision: Precision) -> float: ...
+    def memory_bytes(
+        self, shape: Shape, micro_tokens: int, precision: Precision, decoder_tokens: int | None = None
+    ) -> float: ...
 
 
 def feed_forward_width(width: int) -> int:
