@@ -27,7 +27,6 @@ from keel.study import Study
 # A pair outside this ratio is counted: one side is then more than three times as long as the other, in characters.
 RATIO = 3.0
 LEVELS = (("p1", 0.01), ("p5", 0.05), ("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-LANGUAGE_CHARACTERS = 1000
 
 
 @dataclass
@@ -196,20 +195,8 @@ def _side(seen: Seen, place: int, name: str) -> dict[str, Any]:
     texts = [(pair.source, pair.target)[place] for pair in seen.sample]
     return {
         "name": name, "bytes": side.bytes, "characters": side.characters, "words": side.words,
-        "length_bytes": measure.quantiles(side.sizes), "languages": languages.shares(_joined(texts)),
+        "length_bytes": measure.quantiles(side.sizes), "languages": languages.shares(languages.joined(texts)),
     }  # fmt: skip
-
-
-def _joined(texts: Sequence[str]) -> list[str]:
-    """Lines in a row, until they are long enough to tell a language by."""
-    found, current, size = list[str](), list[str](), 0
-    for text in texts:
-        current.append(text)
-        size += len(text)
-        if size >= LANGUAGE_CHARACTERS:
-            found.append("\n".join(current))
-            current, size = [], 0
-    return found + (["\n".join(current)] if current else [])
 
 
 def _languages(sides: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

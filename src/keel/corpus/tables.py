@@ -9,7 +9,7 @@ from typing import Any
 from keel.corpus.packed import BOMB_BYTES, BOMB_RATIO, unreadable
 from keel.errors import StudyError
 
-ROWS = 256
+ROWS, BATCH_BYTES = 256, 64 << 20
 
 
 def rows(path: Path, columns: list[str] | None) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
@@ -49,7 +49,7 @@ def _parquet(path: Path, columns: list[str] | None) -> Iterator[tuple[Any, tuple
                              fix="rewrite it if you trust it", where=str(path))  # fmt: skip
         keys = _keys(path, file.schema_arrow.names)
         wanted = [name for name in columns if name in keys] if columns else None
-        for batch in file.iter_batches(batch_size=ROWS, columns=wanted):
+        for batch in file.iter_batches(batch_size=_step(unpacked, file.metadata.num_rows), columns=wanted):
             batch.validate(full=True)
             yield batch, keys
 
@@ -71,8 +71,19 @@ def _arrow(path: Path, columns: list[str] | None) -> Iterator[tuple[Any, tuple[s
         for batch in parts:
             # From here on the file's own offsets are trusted: a damaged one would crash Python itself.
             batch.validate(full=True)
-            for first in range(0, batch.num_rows, ROWS):
-                yield batch.slice(first, ROWS).select(wanted), keys
+            step = _step(batch.nbytes, batch.num_rows)
+            for first in range(0, batch.num_rows, step):
+                yield batch.slice(first, step).select(wanted), keys
+
+
+def _step(num_bytes: int, num_rows: int) -> int:
+    """Rows at a time: 256, or fewer where rows are large (images), so that they stay within 64 MiB.
+
+    Example:
+        >>> _step(1000, 10), _step(10 << 30, 10_000)
+        (256, 62)
+    """
+    return max(1, min(ROWS, BATCH_BYTES * num_rows // max(1, num_bytes)))
 
 
 def _keys(path: Path, names: list[str]) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ def _decoded(opened: Image, background: tuple[int, int, int], name: str, where: 
     if plain.has_transparency_data:
         over = plain.convert("RGBA")
         mask = over.getchannel("A")
-        alpha = mask.getextrema()[0] < 255
+        alpha = mask.histogram()[255] < mask.width * mask.height
         image = Image.new("RGB", over.size, background)
         image.paste(over, mask=mask)
     return Decoded(_upright(image, turn), kind, mode, alpha, tuple(notes))
