@@ -38,7 +38,9 @@ def main() -> None:
 
 @app.command()
 def new(
-    path: Annotated[Path, typer.Argument(help="A folder of txt, md, jsonl, csv, parquet or arrow files.")],
+    path: Annotated[
+        Path, typer.Argument(help="A folder of txt, md, jsonl, csv, parquet or arrow files, or of images.")
+    ],
     to: Annotated[Path | None, typer.Option(help="Where to put the study (default: ./NAME-study).")] = None,
     json: JsonOption = False,
 ) -> None:
@@ -54,7 +56,7 @@ def new(
 
 @app.command()
 def look(study: StudyOption = Path("."), set_: SetOption = None, json: JsonOption = False) -> None:
-    """Measure the corpus and this machine: evidence/corpus.json, evidence/machine.json."""
+    """Measure the corpus and this machine: evidence/corpus.json (of images: images.json), evidence/machine.json."""
 
     def work() -> Answer:
         from keel.verbs import look

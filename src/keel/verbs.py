@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keel.answer import Answer
+from keel.data import NOT_TRAINED, OF_IMAGES
 from keel.errors import Problem, Refusal, Refused, StudyError
 from keel.plan.verb import read_plan
 from keel.study import Study
@@ -20,6 +21,12 @@ def look(folder: Path, study: Study) -> Answer:
 
     answer = seen.look(folder, study)
     if not base.named(study):
+        return answer
+    if study.data.kind in OF_IMAGES:
+        told = Problem(
+            f"the base '{study.start.start_from}' is not measured", NOT_TRAINED, "nothing to do", "[start] from"
+        )
+        answer.problems.append(told)
         return answer
     corpus = read_json(folder / "evidence" / "corpus.json", seen.CORPUS)
     found, tokenizer_json = measure.measure(folder, study, seen.source_of(folder, study), corpus)

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from keel.catalog.store import Catalogue
-from keel.data import Stated
+from keel.data import OF_IMAGES, Stated
 from keel.size.convert import bytes_per_token, tokens_of
 from keel.size.time import Estimate
 from keel.study import Study
 
 STATED = "stated, not measured"
-MEASURED = "evidence/corpus.json"
+MEASURED, IMAGES = "evidence/corpus.json", "evidence/images.json"
+INSTEAD = " in place of what [data] stated says, but for "
 LEAST_SHARE = 0.05  # of bytes: a language below it is told, and no base has to know it
 # Where documents are not counted, text of at most so many bytes a pair is the pairs themselves: a convention, two
 # paragraphs. More is text beside them.
@@ -67,9 +68,11 @@ class Holdings(NamedTuple):
 def of_study(
     known: Catalogue, study: Study, corpus: Mapping[str, Any] | None, rows: Mapping[str, int | None] = {}
 ) -> Holdings:
-    """Measured where corpus.json is there, else stated."""
-    held = _measured(study, corpus) if corpus is not None else _stated(known, study)
-    return held._replace(rows=rows)
+    """Measured where corpus.json or images.json is there, else stated."""
+    if corpus is None:
+        return _stated(known, study)._replace(rows=rows)
+    seen = _images(known, study, corpus) if corpus.get("kind") in OF_IMAGES else _measured(study, corpus)
+    return seen._replace(rows=rows)
 
 
 def _measured(study: Study, corpus: Mapping[str, Any]) -> Holdings:
@@ -87,7 +90,29 @@ def _measured(study: Study, corpus: Mapping[str, Any]) -> Holdings:
         few=tuple(f"{code} {100 * share:.2g} %" for code, share in shares.items()
                   if code not in sides and (share < LEAST_SHARE or code == "other")),
         domain=said.domain if said else "", stated=False,
-        source=MEASURED + (" in place of what [data] stated says, but for labels and domain" if said else ""),
+        source=MEASURED + (f"{INSTEAD}labels and domain" if said else ""),
+    )  # fmt: skip
+
+
+def _images(known: Catalogue, study: Study, seen: Mapping[str, Any]) -> Holdings:
+    """Of images, or of pairs: what is left to train on; the tokens of captions are told from their bytes."""
+    said, told, classes = study.data.stated, seen["captions"], seen["classes"]
+    repeated = float(seen["duplicates"]["exact_samples"]) / float(seen["duplicates"]["of_images"])
+    count, train = float(seen["images"]), float(seen["split"]["train_images"])
+    shares = {str(item["code"]): float(item["share"]) for item in (told["languages"] if told else ())}
+    languages = tuple(code for code, share in shares.items() if share >= LEAST_SHARE and code != "other")
+    unit = str(seen["size"]["unit"])
+    return Holdings(
+        modality="image-text" if told else "image", unit=unit,
+        unique=_less(Estimate(train, train, train, f"keel look, {unit} that are not held out"), repeated),
+        bytes=float(seen["bytes"]) + (float(told["bytes"]) if told else 0.0), documents=count,
+        labels=count - float(classes["unlabelled"]) if classes else _labelled(study),
+        pairs=count * (1.0 - repeated) if told else None,
+        text_tokens=tokens_of(float(told["bytes"]), bytes_per_token(known, languages)).value if told else None,
+        languages=languages,
+        few=tuple(f"{code} {100 * share:.2g} %" for code, share in shares.items() if code not in languages),
+        domain=said.domain if said else "", stated=False,
+        source=IMAGES + (f"{INSTEAD}{'domain' if classes else 'labels and domain'}" if said else ""),
     )  # fmt: skip
 
 

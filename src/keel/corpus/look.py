@@ -13,16 +13,25 @@ from keel.corpus.look_text import measure_text
 from keel.corpus.machine import machine
 from keel.corpus.pair_source import PairSource, open_pairs
 from keel.corpus.readers import Source, open_source
-from keel.errors import Problem
+from keel.data import NOT_TRAINED, OF_IMAGES
+from keel.errors import Problem, StudyError
 from keel.files import digest, read_json, write_json, write_text
 from keel.study import Study
 from keel.units import show_bytes, show_count
 
+SYSTEM = (("cores_free", "cores"), ("memory_free_bytes", "bytes"), ("disk_free_bytes", "bytes"))
 CORPUS, MACHINE = "keel.corpus/1", "keel.machine/1"
 
 
 def source_of(folder: Path, study: Study) -> Source | PairSource:
-    """The study's corpus as a source of documents, or of pairs."""
+    """The study's corpus as a source of documents, or of pairs.
+
+    Raises:
+        StudyError: it is of images; `open_images` finds those.
+    """
+    if study.data.kind in OF_IMAGES:
+        raise StudyError(f"[data] is {study.data.kind}", why=NOT_TRAINED, fix="name text or pairs of texts",
+                         where="study.toml: [data] image")  # fmt: skip
     return open_source(folder, study.data) if study.data.kind == "text" else open_pairs(folder, study.data)
 
 
@@ -36,7 +45,9 @@ def measure_corpus(source: Source | PairSource, study: Study) -> tuple[dict[str,
 
 
 def look(folder: Path, study: Study) -> Answer:
-    """Write evidence/corpus.json, evidence/machine.json and evidence/tokenizer.json."""
+    """Write evidence/corpus.json, evidence/machine.json and evidence/tokenizer.json; of images, images.json."""
+    if study.data.kind in OF_IMAGES:
+        return _look_images(folder, study)
     source = source_of(folder, study)
     corpus, tokenizer_json = measure_corpus(source, study)
     computer = machine(folder)
@@ -49,6 +60,28 @@ def look(folder: Path, study: Study) -> Answer:
         problems=[Problem(**problem) for problem in [*corpus["problems"], *computer.get("problems", [])]],
         reads=[item["path"] for item in corpus["files"]][:20],
         writes=["evidence/corpus.json", "evidence/machine.json", "evidence/tokenizer.json"],
+    )  # fmt: skip
+
+
+def _look_images(folder: Path, study: Study) -> Answer:
+    """Write evidence/images.json and evidence/machine.json."""
+    from keel.corpus.images.items import open_images
+    from keel.corpus.images.look import SCHEMA, measure_images
+    from keel.corpus.images.show import show as shown
+
+    source = open_images(folder, study.data)
+    found, computer = measure_images(source, study), machine(folder)
+    _write(folder / "evidence" / "images.json", SCHEMA, found)
+    _write(folder / "evidence" / "machine.json", MACHINE, computer)
+    counted, unit = "counted by keel look", found["size"]["unit"]
+    return Answer(
+        result={"images": found, "machine": computer}, text="\n".join([*shown(found), *_show_machine(computer)]),
+        numbers=[Number(unit, found["images"], unit, source=counted),
+                 Number("bytes", found["bytes"], "bytes", source=counted),
+                 *(Number(name, computer[name], of, source="the system, now") for name, of in SYSTEM)],
+        problems=[Problem(**problem) for problem in [*found["problems"], *computer.get("problems", [])]],
+        reads=[source.name(path) for path in source.files[:20]],
+        writes=["evidence/images.json", "evidence/machine.json"],
     )  # fmt: skip
 
 
@@ -80,8 +113,7 @@ def _numbers(corpus: Mapping[str, Any], computer: Mapping[str, Any]) -> list[Num
                "the tokenizer on documents it was not trained on; 95 % by resampling documents")
         for row in corpus["tokens"]
     ]  # fmt: skip
-    names = (("cores_free", "cores"), ("memory_free_bytes", "bytes"), ("disk_free_bytes", "bytes"))
-    return counts + tokens + [Number(name, computer[name], unit, source="the system, now") for name, unit in names]
+    return counts + tokens + [Number(name, computer[name], unit, source="the system, now") for name, unit in SYSTEM]
 
 
 def show(corpus: Mapping[str, Any], computer: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from keel.choose.kinds import KINDS
 from keel.choose.weights import weigh
+from keel.data import NOT_TRAINED, OF_IMAGES
 from keel.errors import StudyError, nearest
 from keel.objective.cost import special_tokens
 from keel.objective.facts import FACTS, Cite, Facts
@@ -43,7 +44,7 @@ def loss_of(study: Study, choices: Choices, category: str = "") -> Loss:
     """
     offered, kind = proposals(study, category), study.data.kind
     name = str(choices.pick(
-        "train.loss", offered[0]["loss"] if offered else DEFAULTS[kind],
+        "train.loss", offered[0]["loss"] if offered else DEFAULTS.get(kind, ""),
         formula="of the category, unlocks the most weight of use cases",
         inputs={item["loss"]: item["weight"] for item in offered}, source="facts of each loss, cited in plan.json",
     ))  # fmt: skip
@@ -52,8 +53,10 @@ def loss_of(study: Study, choices: Choices, category: str = "") -> Loss:
     options = options_under(choices, OPTIONS)
     facts = facts_of(name, options)
     if lacking := sorted(facts.needs - {kind}):
+        also = f": {NOT_TRAINED}" if kind in OF_IMAGES else ""
         raise StudyError(
-            f"the data cannot feed the loss '{name}'", why=f"it reads {' and '.join(lacking)}, and [data] is {kind}",
+            f"the data cannot feed the loss '{name}'",
+            why=f"it reads {' and '.join(lacking)}, and [data] is {kind}" + also,
             fix="; ".join(SAID.get(need, f"bring {need}") for need in lacking) + "; or choose another loss",
             where="[set] train.loss",
         )  # fmt: skip

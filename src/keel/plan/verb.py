@@ -10,6 +10,7 @@ from typing import Any
 from keel.answer import Answer, Number
 from keel.catalog import store
 from keel.choose import base
+from keel.data import NOT_TRAINED, OF_IMAGES
 from keel.errors import Problem, Refusal, Refused, StudyError
 from keel.files import read_json, sha256_file, write_json
 from keel.objective import own
@@ -19,14 +20,17 @@ from keel.plan.answer import decision_json
 from keel.plan.build import build
 from keel.plan.decide import Decision, Evidence, decide
 from keel.plan.frame import Inputs
+from keel.plan.losses import loss_of
 from keel.plan.notes import notes
+from keel.plan.recipe import Choices
 from keel.plan.show import TOPICS, show
 from keel.plan.tasks import asked
 from keel.study import Study, flatten
 
 __all__ = ["TOPICS", "plan", "read_ladder", "read_plan", "runs_of", "show", "stale"]
 SCHEMA = "keel.plan/1"
-EVIDENCE = {"evidence/corpus.json": "keel.corpus/1", "evidence/machine.json": "keel.machine/1"}
+MACHINE, CORPUS, IMAGES = "evidence/machine.json", "evidence/corpus.json", "evidence/images.json"
+SCHEMAS = {MACHINE: "keel.machine/1", CORPUS: "keel.corpus/1", IMAGES: "keel.images/1"}
 LADDER = ("family", "objective", "tokenizer", "arms", "targets", "totals")
 
 
@@ -41,7 +45,7 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     decision = decide(folder, study, known, seen, as_of)
     made, refusal = _ladder(study, seen, decision, as_of)
     made |= {"decision": decision_json(decision), "route": {"value": decision.route.value, "why": decision.route.why}}
-    used = {"evidence/corpus.json": seen.corpus, "evidence/machine.json": seen.machine, base.BASE: seen.released}
+    used = {_measured(study): seen.corpus, MACHINE: seen.machine, base.BASE: seen.released}
     read = [name for name, found in used.items() if found is not None]
     made["reads"] = {name: sha256_file(folder / name) for name in (*read, *known.overlays)}
     made["numbers"] = [_plain(number) for number in decision.numbers] + made["numbers"]
@@ -55,21 +59,38 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
         text="\n".join([*judged.lines, show(made, why)]),
         numbers=[Number(**number) for number in made["numbers"]], problems=problems,
         reads=["study.toml", *made["reads"]], writes=["plan.json"],
-        status="refused" if refusal and seen.corpus is not None else "ok",
+        status="refused" if refusal and seen.corpus is not None and study.data.kind not in OF_IMAGES else "ok",
     )  # fmt: skip
 
 
 def _evidence(folder: Path, study: Study, known: store.Catalogue) -> Evidence:
-    """corpus.json, machine.json and base.json; any may be missing where the data are stated."""
-    needed = study.data.stated is None or (folder / "evidence/corpus.json").exists()
-    corpus, machine = (_read(folder, name, schema, needed) for name, schema in EVIDENCE.items())
+    """corpus.json (or images.json), machine.json and base.json; any may be missing where the data are stated."""
+    name, images = _measured(study), study.data.kind in OF_IMAGES
+    needed = study.data.stated is None or (folder / name).exists()
+    corpus, machine = (_read(folder, each, SCHEMAS[each], needed) for each in (name, MACHINE))
+    if images and corpus is not None and corpus["kind"] != study.data.kind:
+        raise StudyError("the evidence is of other data", why=f"[data] is {study.data.kind}, and images.json is of "
+                         f"{corpus['kind']}", fix="run `keel look` again", where=IMAGES)  # fmt: skip
+    if images:
+        return Evidence(corpus, machine)
     released = _read(folder, base.BASE, base.SCHEMA, needed) if base.named(study, known) else None
     base.check(folder, study, released)
     return Evidence(corpus, machine, released)
 
 
+def _measured(study: Study) -> str:
+    """Where `keel look` writes what the data are."""
+    return IMAGES if study.data.kind in OF_IMAGES else CORPUS
+
+
 def _ladder(study: Study, seen: Evidence, decision: Decision, as_of: str) -> tuple[dict[str, Any], list[Problem]]:
     """The ladder and its arms; without data at hand, or with too little, none and the reason."""
+    if study.data.kind in OF_IMAGES:
+        if "train.loss" in study.overrides:
+            loss_of(study, Choices(study.overrides))
+        return _no_ladder(study, as_of), [Problem("no ladder yet", NOT_TRAINED,
+                                                  "the route, the base and the size stand without it",
+                                                  "[data] image")]  # fmt: skip
     if seen.corpus is None or seen.machine is None:
         return _no_ladder(study, as_of), [Problem("no ladder yet", "the data are stated and not at hand",
                                                   "bring the files and run `keel look`", "[data]")]  # fmt: skip
@@ -127,8 +148,8 @@ def read_ladder(folder: Path) -> dict[str, Any]:
     """
     made = read_plan(folder)
     if not made["experiments"]:
-        raise Refused(Refusal("the plan has no runs", "its data are stated and not at hand, or too small for a ladder",
-                              "bring the files, run `keel look`, then `keel plan`"))  # fmt: skip
+        raise Refused(Refusal("the plan has no runs", "its data are images, stated and not at hand, or too small for "
+                              "a ladder", "bring files of text, run `keel look`, then `keel plan`"))  # fmt: skip
     return made
 
 
