@@ -72,6 +72,11 @@ class Item(NamedTuple):
             return Bad("the file cannot be read", error.strerror or str(error), self.where)
 
 
+def told(key: str, sha256: str, label: str | None, caption: str | None, group: str | None) -> bytes:
+    """What an item adds to the digest of its corpus."""
+    return b"".join(repr(part).encode() + b"\0" for part in (key, sha256, label, caption, group))
+
+
 @dataclass
 class ImageSource:
     """The files of a study's images; `bad` and the two lists fill while items are read."""

@@ -13,7 +13,7 @@ from keel.corpus.images.bad import Bad, Tally
 from keel.corpus.images.captions import SAMPLE, Captions
 from keel.corpus.images.decode import Decoded, colour_of, decode
 from keel.corpus.images.hashes import Print, print_of
-from keel.corpus.images.items import ImageSource, Item
+from keel.corpus.images.items import ImageSource, Item, told
 from keel.corpus.readers import Document
 from keel.corpus.split import MOST_UNITS, Units
 from keel.progress import Progress
@@ -116,8 +116,7 @@ def survey(source: ImageSource) -> Survey:
             continue
         read += len(data)
         digest = hashlib.sha256(data).digest()
-        for part in (item.key, digest.hex(), item.label, item.caption, item.group):
-            identity.update(repr(part).encode() + b"\0")
+        identity.update(told(item.key, digest.hex(), item.label, item.caption, item.group))
         found = decode(data, background, item.name, item.where) if rng.random() < seen.keep or not data else None
         _count(source, seen, item, digest, len(data), found)
         _thin(seen, rng)

@@ -1,0 +1,225 @@
+"""Arrays in a given order of images, made ahead by worker processes; the same bits whatever their number.
+
+Worker w makes every n-th image of the order into a slot of a file that all have mapped, and says so; nothing large goes
+through a pipe. A worker ends when its input does, so that none outlives this process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+
+from keel.corpus.images.augment import Settings, augment, check
+from keel.corpus.images.bad import Bad
+from keel.corpus.images.store import Store
+from keel.errors import StudyError
+
+JOB, REPLY = struct.Struct("<qqq"), struct.Struct("<qq")
+# At most so many arrays a worker lie ready: their jobs and replies fit in a pipe, so that nobody waits for nobody.
+AHEAD, SHARED = 16, Path("/dev/shm")
+PATIENCE_S = 5.0
+
+
+class Job(NamedTuple):
+    """Which image, and in which epoch it is drawn for."""
+
+    epoch: int
+    number: int
+
+
+class Loader:
+    """Opens a store, starts the workers, and meters how long it was waited for."""
+
+    def __init__(self, store: Store, settings: Settings, seed: int, workers: int = 0) -> None:
+        check(settings)
+        self.store, self.settings, self.seed = store, settings, seed
+        self.waited_s = self.took_s = 0.0
+        self.images = 0
+        self.closed = False
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.shape = (max(1, AHEAD * workers), 3, settings.size, settings.size)
+        self.slots, self.path = np.empty(0, np.float32), ""
+        if workers:
+            self.slots, self.path = _slots(self.shape)
+        try:
+            self.workers = [self._start() for _ in range(workers)]
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def share_waited(self) -> float:
+        """Seconds waited for images / seconds between the first image asked for and the last given; 0 before."""
+        return self.waited_s / self.took_s if self.took_s else 0.0
+
+    def arrays(self, jobs: Iterable[Job]) -> Iterator[np.ndarray]:
+        """An array of each job, in order, shape (3, size, size).
+
+        Raises:
+            StudyError: an image that cannot be decoded any more; a worker that ended.
+        """
+        assert not self.closed, "a loader that was closed"
+        began = time.perf_counter()
+        with closing(self._parallel(jobs) if self.workers else self._alone(jobs)) as made:
+            while True:
+                start = time.perf_counter()
+                array = next(made, None)
+                now = time.perf_counter()
+                self.waited_s, self.took_s = self.waited_s + now - start, self.took_s + now - began
+                began = now
+                if array is None:
+                    return
+                self.images += 1
+                yield array
+
+    def batches(self, jobs: Iterable[Job], size: int) -> Iterator[np.ndarray]:
+        """Arrays stacked, `size` at a time and the rest at last, shape (<= size, 3, size, size)."""
+        batch = list[np.ndarray]()
+        for array in self.arrays(jobs):
+            batch.append(array)
+            if len(batch) == size:
+                yield np.stack(batch)
+                batch = []
+        if batch:
+            yield np.stack(batch)
+
+    def close(self) -> None:
+        """End the workers and forget the slots."""
+        self.closed = True
+        for worker in self.workers:
+            for pipe in (worker.stdin, worker.stdout):
+                if pipe:
+                    with suppress(OSError):
+                        pipe.close()
+        for worker in self.workers:
+            try:
+                worker.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+        self.workers = []
+        if self.path:
+            with suppress(OSError):
+                os.unlink(self.path)
+            self.path = ""
+
+    def _alone(self, jobs: Iterable[Job]) -> Generator[np.ndarray]:
+        for job in jobs:
+            found = augment(self.store.data(job.number), self.settings, self.seed, job.epoch, job.number)
+            if isinstance(found, Bad):
+                raise self._bad(job.number, f"{found.what}: {found.why}")
+            yield found
+
+    def _parallel(self, jobs: Iterable[Job]) -> Generator[np.ndarray]:
+        waiting, todo, sent = deque[tuple[int, int, int]](), iter(jobs), 0
+        free = [deque(range(place, self.shape[0], len(self.workers))) for place in range(len(self.workers))]
+        more, broken = True, True
+        try:
+            while more or waiting:
+                place = sent % len(self.workers)
+                while more and free[place]:
+                    job = next(todo, None)
+                    more = job is not None
+                    if job is None:
+                        break
+                    slot = free[place].popleft()
+                    self._send(place, slot, job)
+                    waiting.append((place, slot, job.number))
+                    sent += 1
+                    place = sent % len(self.workers)
+                if waiting:
+                    place, slot, number = waiting.popleft()
+                    self._receive(place, slot, number)
+                    array = self.slots[slot].copy()
+                    free[place].append(slot)
+                    broken = False
+                    yield array
+                    broken = True
+            broken = False
+        finally:
+            if broken:  # an answer may lie half read: these workers are of no further use
+                self.close()
+            else:
+                for place, slot, number in waiting:
+                    self._receive(place, slot, number)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """A worker of its own session: Ctrl-C is this process's to handle."""
+        given = {"store": str(self.store.folder), "settings": self.settings._asdict(), "seed": self.seed,
+                 "slots": self.path, "shape": self.shape}  # fmt: skip
+        return subprocess.Popen(
+            [sys.executable, "-m", "keel.corpus.images.worker", json.dumps(given)], start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    def _send(self, place: int, slot: int, job: Job) -> None:
+        pipe = self.workers[place].stdin
+        assert pipe
+        try:
+            pipe.write(JOB.pack(slot, job.epoch, job.number))
+            pipe.flush()
+        except OSError as error:
+            raise self._ended(place) from error
+
+    def _receive(self, place: int, slot: int, number: int) -> None:
+        """Wait for a worker's answer: its slot, and the length of a reason where it failed."""
+        pipe = self.workers[place].stdout
+        assert pipe
+        answer = pipe.read(REPLY.size)
+        if len(answer) < REPLY.size:
+            raise self._ended(place)
+        done, length = REPLY.unpack(answer)
+        assert done == slot, "answers come in the order of their jobs"
+        if length:
+            raise self._bad(number, pipe.read(length).decode(errors="replace"))
+
+    def _ended(self, place: int) -> StudyError:
+        code = self.workers[place].poll()
+        return StudyError("a worker that makes images has ended", why=f"its exit code is {code}; -9: out of memory",
+                          fix="use fewer workers, or smaller images", where=str(self.store.folder))  # fmt: skip
+
+    def _bad(self, number: int, why: str) -> StudyError:
+        return StudyError(f"image {number} cannot be decoded", why=why, where=str(self.store.folder),
+                          fix="delete the store and run again: it is made anew from the images")  # fmt: skip
+
+
+def _slots(shape: tuple[int, ...]) -> tuple[np.ndarray, str]:
+    """A mapped file of arrays: in memory where there is room for it, else where temporary files lie."""
+    size = 4 * int(np.prod(shape))
+    for folder in (SHARED, Path(tempfile.gettempdir())):
+        try:
+            handle, path = tempfile.mkstemp(prefix="keel-images-", dir=folder)
+        except OSError:
+            continue
+        try:
+            # Room is claimed now: a full file system would end the process when it is written to.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(handle, 0, size)
+            return np.memmap(path, dtype=np.float32, mode="r+", shape=shape), path
+        except OSError:
+            os.unlink(path)
+        finally:
+            os.close(handle)
+    raise StudyError("there is no room for the workers' arrays", why=f"{size >> 20} MiB are wanted",
+                     fix="use fewer workers, or smaller images", where=tempfile.gettempdir())  # fmt: skip

@@ -1,0 +1,45 @@
+"""A process that makes arrays for a loader: jobs come in by stdin, arrays go into slots, answers out by stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from keel.corpus.images.augment import Settings, augment
+from keel.corpus.images.bad import Bad
+from keel.corpus.images.loader import JOB, REPLY
+from keel.corpus.images.store import Store
+
+WHY_BYTES = 300
+
+
+def main(given: dict[str, Any], jobs: BinaryIO, answers: BinaryIO) -> None:
+    """Answer every job until there are no more, or nobody reads the answers."""
+    values = given["settings"]
+    settings = Settings(**values | {name: tuple(values[name]) for name in ("mean", "std")})
+    store, seed = Store(Path(given["store"])), int(given["seed"])
+    slots = np.memmap(given["slots"], dtype=np.float32, mode="r+", shape=tuple(given["shape"]))
+    while len(job := jobs.read(JOB.size)) == JOB.size:
+        slot, epoch, number = JOB.unpack(job)
+        try:
+            found = augment(store.data(number), settings, seed, epoch, number)
+        except Exception as error:  # told to the loader, which names the image
+            found = Bad("it could not be made", f"{type(error).__name__}: {error}", "")
+        why = b""
+        if isinstance(found, Bad):
+            why = f"{found.what}: {found.why}".encode()[:WHY_BYTES]
+        else:
+            slots[slot] = found
+        answers.write(REPLY.pack(slot, len(why)) + why)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    try:
+        main(json.loads(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)
+    except BrokenPipeError:
+        sys.stderr.close()
