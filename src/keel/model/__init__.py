@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from keel.model.shapes import SHAPES
+from keel.model.shapes import FEATURES, VISION
 
-# Families with a forward pass of our own; every other name in SHAPES is the library's model as it is.
+# Families with a forward pass of our own; every other name is the library's model as it is.
 OWN: Mapping[str, str] = {"llama": "keel.model.llama"}
-FAMILIES = tuple(SHAPES)
+FAMILIES = (*FEATURES, *VISION)
 
 
 def load(name: str) -> Any:
     """The family called `name`: shape, params, flop, build, export."""
     if name in OWN:
         return import_module(OWN[name]).FAMILY
+    if name in VISION:
+        return import_module("keel.model.vision").Vision(name)
     return import_module("keel.model.text").Text(name)

@@ -1,6 +1,6 @@
 """Every text family as the library's own model: a shape and the vocabulary's ids -> a module with that many parameters.
 
-`python -m keel.model.families` holds our counts against the library's.
+`python -m keel.model.families` holds our counts against the library's, those of families that see images too.
 """
 
 from __future__ import annotations
@@ -174,5 +174,6 @@ def table() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for line in table():
-        print(line)
+    from keel.model.vision import table as vision_table
+
+    print(*table(), "", *vision_table(), sep="\n")

@@ -51,9 +51,8 @@ def meta(family: str, shape: Shape, head: str = "tokens") -> Any:
 
 
 def test_every_family_has_its_torch_half() -> None:
-    assert (
-        set(BUILDS) == set(FEATURES) == set(SHAPES) == {released.family for released in RELEASED.values()} | {"llama"}
-    )
+    assert set(BUILDS) == set(FEATURES) == {released.family for released in RELEASED.values()} | {"llama"}
+    assert set(FEATURES) < set(SHAPES)
     assert set(CLASSES) == {(features.kind, head) for features in FEATURES.values() for head in features.heads}
 
 

@@ -66,6 +66,7 @@ class PatchShapes(VisionShapes):
         return Piece((pixels + self.stem_bias) * shape.width, patches * pixels * shape.width, patches * pixels)
 
     stem_bias: ClassVar[bool] = True
+    wide_kept: ClassVar[int] = 2
 
     def rest(self, shape: Shape, patches: int) -> list[Piece]:
         """L layers and the norms around them."""
@@ -76,10 +77,13 @@ class PatchShapes(VisionShapes):
         return [norm(d)._replace(kept=(patches + CLS) * d)]
 
     def _layer(self, shape: Shape, rows: int) -> Piece:
-        """4 d^2 + 2 d f + 9 d + f; a row meets each matrix and every row twice; 8 d + 2 f and its scores are kept."""
+        """4 d^2 + 2 d f + 9 d + f; a row meets each matrix and every row twice; 8 d + 2 f and its scores are kept.
+
+        `wide_kept`: values that the activation and the layer behind it keep, in f.
+        """
         d, f = shape.width, shape.feed_forward
         matrices = 4 * d * d + 2 * d * f
-        kept = rows * (8 * d + 2 * f + shape.heads * rows)
+        kept = rows * (8 * d + self.wide_kept * f + shape.heads * rows)
         return Piece(matrices + 9 * d + f, rows * matrices + 2 * rows * rows * d, kept)
 
     def pooled_width(self, shape: Shape) -> int:
@@ -151,6 +155,7 @@ class ClipVisionShapes(PatchShapes):
     heads: ClassVar[Mapping[str, bool]] = {"joint": True, "body": False}
     without: ClassVar[tuple[str, ...]] = ("vocabulary", "decoder_layers", "token_types", "classes")
     stem_bias: ClassVar[bool] = False
+    wide_kept: ClassVar[int] = 3  # its GELU is x sigmoid(1.702 x), both factors of which are kept
 
     def _own_problems(self, size: Size) -> Iterator[Problem]:
         yield from super()._own_problems(size)
