@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from keel.catalog.rows import Model
 from keel.catalog.shape_families import RULES, Counted, Decoder, Patches
-from keel.model.shapes import FamilyShapes, Shape
+from keel.model.shapes import VISION, FamilyShapes, Shape
 
 TOLERANCE = 0.02
 # Rows whose published count is more than 2 % from the shape's, with the reason; a test keeps the list exact.
@@ -171,10 +171,11 @@ def _decoder(rule: Decoder, model: Model, vocabulary: int, note: str) -> Count:
 
 
 def _patches(rule: Patches, model: Model, layers: int, d: int) -> Count:
-    """L (4 d d + 2 d f + 13 d) + 3 p p d + (patches + 1) d + classifier; a norm behind."""
+    """Through keel.model.shapes, as a ViT with a classifier or none."""
     patch = rule.patches.get(model.id, rule.patch)
-    f, number = model.feed_forward or 4 * d, (rule.pixels // patch) ** 2
-    body = layers * (4 * d * d + 2 * d * f + 9 * d + f) + 2 * d
-    stem = (3 * patch * patch + 1) * d + (number + 2) * d
-    params = body + stem + rule.classes * (d + 1)
+    shape = Shape(
+        width=d, layers=layers, heads=model.heads or 1, feed_forward=model.feed_forward or 4 * d, vocabulary=0,
+        context=(rule.pixels // patch) ** 2, tied=False, image=rule.pixels, patch=patch, classes=rule.classes,
+    )  # fmt: skip
+    params = VISION["vit"].params(shape, "classes" if rule.classes else "body").total
     return Count(params, params, layers * d, "", rule.source)

@@ -9,6 +9,7 @@ from keel.catalog.shape_families import RULES
 from keel.catalog.store import Catalogue
 from keel.model.shapes import SHAPES
 from keel.model.shapes.released import RELEASED
+from keel.model.shapes.vision_released import VISION_RELEASED
 
 
 def test_the_list_of_those_apart_is_exact(known: Catalogue) -> None:
@@ -72,3 +73,18 @@ def test_flop_a_token_agree_with_those_of_keels_own_families(known: Catalogue, n
     theirs = shapes.flop_per_token(shape)
     ours = found.computed.flop_per_token(known.models[name].context or 0) / halves
     assert ours == pytest.approx(theirs, rel=0.2 if halves == 2 else 0.02)
+
+
+# Rows without layers and width are those of keel's own sizes.
+@pytest.mark.parametrize(("name", "ours"), [
+    ("vit-base-16-in21k", "ViT-B/16"), ("vit-large-16-in21k", "ViT-L/16"), ("deit-small", "ViT-S/16"),
+    ("deit3-huge", "ViT-H/14"), ("resnet-18", "ResNet-18"), ("resnet-34", "ResNet-34"), ("resnet-50", "ResNet-50"),
+    ("resnet-101", "ResNet-101"), ("resnet-152", "ResNet-152"), ("convnext-tiny", "ConvNeXt-T"),
+    ("convnext-small", "ConvNeXt-S"), ("convnext-base", "ConvNeXt-B"), ("convnext-large", "ConvNeXt-L"),
+])  # fmt: skip
+def test_published_counts_of_image_models_are_those_of_keels_own_families(
+    known: Catalogue, name: str, ours: str
+) -> None:
+    family, size, _, head = VISION_RELEASED[ours]
+    counted = SHAPES[family].params(SHAPES[family].shape(size), head).total
+    assert known.models[name].params == pytest.approx(counted, rel=5e-4)
