@@ -8,11 +8,14 @@ import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from keel.answer import Answer
 from keel.corpus.formats import ENDINGS, PLAIN
+from keel.corpus.images.glance import Glance, glance
 from keel.corpus.new_pairs import Files, fields_of, files_in, task_of
 from keel.corpus.readers import Peek, peek
+from keel.corpus.words import clean, quote, writable
 from keel.errors import StudyError
 from keel.files import write_text
 from keel.units import show_bytes
@@ -82,11 +85,13 @@ def new(folder: Path, to: Path | None) -> Answer:
     path = study / "study.toml"
     _check(source, path)
     train, lines = _relative(source, study), files_in(source)
-    if not _writable(train):
+    if not writable(train):
         raise StudyError("the folder's name is not UTF-8", why="study.toml is UTF-8 and could not name it",
                          fix="rename the folder", where=clean(train))  # fmt: skip
     if lines:
         return _of_lines(lines, train, path)
+    if images := glance(Path.cwd(), str(folder)):
+        return _of_images(images, train, path)
     seen = _peek(folder)
     write_text(path, template(seen, train))
     return Answer(
@@ -106,13 +111,37 @@ def _of_lines(lines: Files, train: str, path: Path) -> Answer:
         seen=f"{clean(lines.seen)}, {show_bytes(total)}", fields="", task="translation", labelled="",
         data=_parallel(named) + "#   line n of one file says what line n of the other does\n",
     ))  # fmt: skip
+    return _told(path, clean(lines.seen), lines.paths[:2], {
+        "format": "lines", "files": len(lines.paths), "bytes": total, "parallel": named})  # fmt: skip
+
+
+def _told(path: Path, seen: str, reads: list[Path], result: Mapping[str, Any]) -> Answer:
+    """What was seen, and what to do next."""
     return Answer(
-        result={"study": str(path.parent), "format": "lines", "files": len(lines.paths), "bytes": total,
-                "fields": [], "text_field": None, "parallel": named},
-        text=f"saw     {clean(lines.seen)}\nnext    cd {shlex.quote(clean(_shown(path.parent)))} && keel look && "
-             "keel plan",
-        reads=[_shown(file) for file in lines.paths[:2]], writes=[_shown(path)],
+        result={"study": str(path.parent), "fields": [], "text_field": None, **result},
+        text=f"saw     {seen}\nnext    cd {shlex.quote(clean(_shown(path.parent)))} && keel look && keel plan",
+        reads=[_shown(file) for file in reads], writes=[_shown(path)],
     )  # fmt: skip
+
+
+def _of_images(seen: Glance, train: str, path: Path) -> Answer:
+    """A study of images, with captions where they have some."""
+    fields = [
+        ("image", seen.image, '"file", or the field, column or ending of a tar that holds the image'),
+        ("label", seen.label, 'an image\'s class: "folder", or a field'),
+        ("text", seen.text, 'its caption: "twin" (a .txt beside it), or a field'),
+        ("group", None, "images of one group are never split across held-out"),
+        ("background", None, "what shows through transparent images (default: white)"),
+    ]
+    lines = [f"{name} = {quote(value)}  # {why}" if value else f'# {name} = "..."  # {why}'
+             for name, value, why in fields]  # fmt: skip
+    task = "image-text-retrieval" if seen.text else "image-classification"
+    data = f"train = {quote(train)}  # a folder, a file, a glob, or a list of them; relative to this file\n"
+    said = f"{clean(seen.seen)}, {show_bytes(seen.bytes)}"
+    write_text(path, TEMPLATE.format(seen=said, fields="", task=task, labelled="", data=data + "\n".join(lines) + "\n"))
+    return _told(path, said, seen.found.files[:1], {
+        "format": seen.kind, "files": len(seen.found.files), "bytes": seen.bytes, "text_field": seen.text,
+        "image": seen.image, "label": seen.label})  # fmt: skip
 
 
 def _parallel(named: Mapping[str, str]) -> str:
@@ -141,7 +170,7 @@ def template(seen: Peek, train: str) -> str:
         >>> print(template(Peek("txt", [Path("a.txt")], 9, {}, None), "../texts").splitlines()[1])
         # Seen: 1 txt file, 9 B.
     """
-    usable = {name: clean(value) for name, value in seen.fields.items() if _writable(name)}
+    usable = {name: clean(value) for name, value in seen.fields.items() if writable(name)}
     others = {name: value for name, value in usable.items() if name != seen.text_field}
     labels = [name for name in others if LABELS & set(_words(name))]
     times = [name for name, value in others.items() if TIMES & set(_words(name)) or ISO_DATE.fullmatch(value)]
@@ -172,41 +201,8 @@ def _asked(pairs: Mapping[str, str], task: str | None) -> str:
     return f"{prompt}answer = {quote(pairs['answer'])}\n{named}"
 
 
-def quote(text: str) -> str:
-    """A TOML basic string; what cannot be seen is escaped.
-
-    Example:
-        >>> print(quote('a"b' + chr(10)))
-        "a\\"b\\u000A"
-    """
-    return '"' + "".join(_escape(letter) for letter in text) + '"'
-
-
-def _escape(letter: str) -> str:
-    if letter in '"\\':
-        return "\\" + letter
-    if letter.isprintable():
-        return letter
-    return f"\\u{ord(letter):04X}" if ord(letter) < 0x10000 else f"\\U{ord(letter):08X}"
-
-
-def clean(text: str) -> str:
-    """One line that can be shown: what is not printable becomes a space.
-
-    Example:
-        >>> clean("a" + chr(10) + chr(27) + "[1m b")
-        'a [1m b'
-    """
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-
-
-def _writable(text: str) -> bool:
-    """Whether TOML can hold the text: a lone surrogate (a file name that is no UTF-8) has no place there."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
 def _seen(seen: Peek, pairs: tuple[str, ...] = ()) -> str:
-    field = f", text in {quote(seen.text_field)}" if seen.text_field and _writable(seen.text_field) else ""
+    field = f", text in {quote(seen.text_field)}" if seen.text_field and writable(seen.text_field) else ""
     field = f", pairs in {' and '.join(map(quote, pairs))}" if pairs else field
     count = len(seen.files)
     plural = "s" if count != 1 else ""

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 from pictures import encoded, png_header, scene, sixteen
+from PIL import Image
 
 from keel.corpus.images.bad import Bad
 from keel.corpus.images.decode import Decoded, decode

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import keel, study_error
-from PIL import Image
 from pictures import encoded, folder_of, looked, png_header, scene, tar_of, whats
+from PIL import Image
 
 from keel.corpus.images import hashes, survey
 from keel.corpus.images.captions import shared
 from keel.corpus.images.decode import decode
 from keel.corpus.images.hashes import Print, clusters, near_pairs, print_of
 from keel.corpus.images.show import show
-from keel.corpus.split import is_heldout
 from keel.corpus.readers import Document
+from keel.corpus.split import is_heldout
 from keel.files import read_json
 
 

@@ -68,7 +68,15 @@ def test_paths_stay_inside_the_data(tmp_path: Path) -> None:
     outside = tmp_path / "secret.png"
     outside.write_bytes(PNG)
     (root / "img" / "link.png").symlink_to(outside)
-    paths = [str(outside), "../secret.png", "img/../../secret.png", "img/link.png", "C:\\secret.png", "..\\s.png", "a\0b"]
+    paths = [
+        str(outside),
+        "../secret.png",
+        "img/../../secret.png",
+        "img/link.png",
+        "C:\\secret.png",
+        "..\\s.png",
+        "a\0b",
+    ]
     (root / "rows.jsonl").write_text("\n".join(json.dumps({"image": path}) for path in ["img/000.png", *paths]))
     source = opened(tmp_path, image="image")
     assert [item.name for item in source.items()] == ["000.png"]
