@@ -183,6 +183,15 @@ def test_a_cut_normal_is_cut_and_has_its_deviation() -> None:
     assert pytest.approx(0.87962566, abs=1e-8) == WITHIN
 
 
+def test_matrices_of_a_vit_spread_by_its_width_and_as_in_the_paper_at_768() -> None:
+    for width, std in ((48, 0.08), (768, 0.02)):
+        trunk = built("vit", width=width, layers=1, head_width=16)
+        found = dict(trunk.library.named_parameters())
+        for name in ("vit.layers.0.mlp.fc1.weight", "vit.embeddings.patch_embeddings.projection.weight"):
+            assert float(found[name].std().detach()) == pytest.approx(std, rel=0.03)
+        assert float(found["vit.embeddings.position_embeddings"].std().detach()) == pytest.approx(0.02, rel=0.1)
+
+
 def test_blocks_of_a_fresh_resnet_add_nothing() -> None:
     for family, last in (("resnet", 2), ("resnet-basic", 1)):
         gammas = {name: weight for name, weight in built(family).named_parameters() if "normalization.weight" in name}
