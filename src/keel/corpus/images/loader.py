@@ -1,7 +1,7 @@
 """Arrays in a given order of images, made ahead by worker processes; the same bits whatever their number.
 
 Worker w makes every n-th image of the order into a slot of a file that all have mapped, and says so; nothing large goes
-through a pipe. A worker ends when its input does, so that none outlives this process.
+through a pipe. The file has no name, and a worker ends when its input does: neither outlives this process.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Loader:
         self.closed = False
         self.workers: list[subprocess.Popen[bytes]] = []
         self.shape = (max(1, AHEAD * workers), 3, settings.size, settings.size)
-        self.slots, self.path = np.empty(0, np.float32), ""
+        self.slots, self.handle = np.empty(0, np.float32), -1
         if workers:
-            self.slots, self.path = _slots(self.shape)
+            self.slots, self.handle = _slots(self.shape)
         try:
             self.workers = [self._start() for _ in range(workers)]
         except BaseException:
@@ -119,10 +119,9 @@ class Loader:
                 worker.kill()
                 worker.wait()
         self.workers = []
-        if self.path:
-            with suppress(OSError):
-                os.unlink(self.path)
-            self.path = ""
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
 
     def _alone(self, jobs: Iterable[Job]) -> Generator[np.ndarray]:
         for job in jobs:
@@ -167,10 +166,11 @@ class Loader:
     def _start(self) -> subprocess.Popen[bytes]:
         """A worker of its own session: Ctrl-C is this process's to handle."""
         given = {"store": str(self.store.folder), "settings": self.settings._asdict(), "seed": self.seed,
-                 "slots": self.path, "shape": self.shape}  # fmt: skip
+                 "slots": self.handle, "shape": self.shape}  # fmt: skip
         return subprocess.Popen(
             [sys.executable, "-m", "keel.corpus.images.worker", json.dumps(given)], start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
+            pass_fds=(self.handle,),
         )  # fmt: skip
 
     def _send(self, place: int, slot: int, job: Job) -> None:
@@ -204,22 +204,26 @@ class Loader:
                           fix="delete the store and run again: it is made anew from the images")  # fmt: skip
 
 
-def _slots(shape: tuple[int, ...]) -> tuple[np.ndarray, str]:
-    """A mapped file of arrays: in memory where there is room for it, else where temporary files lie."""
+def _slots(shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
+    """A mapped file of arrays and its handle: in memory where there is room for it, else where temporary files lie."""
     size = 4 * int(np.prod(shape))
     for folder in (SHARED, Path(tempfile.gettempdir())):
         try:
             handle, path = tempfile.mkstemp(prefix="keel-images-", dir=folder)
         except OSError:
             continue
+        os.unlink(path)
         try:
             # Room is claimed now: a full file system would end the process when it is written to.
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(handle, 0, size)
-            return np.memmap(path, dtype=np.float32, mode="r+", shape=shape), path
+            os.posix_fallocate(handle, 0, size) if hasattr(os, "posix_fallocate") else os.truncate(handle, size)
+            return mapped(handle, shape), handle
         except OSError:
-            os.unlink(path)
-        finally:
             os.close(handle)
     raise StudyError("there is no room for the workers' arrays", why=f"{size >> 20} MiB are wanted",
                      fix="use fewer workers, or smaller images", where=tempfile.gettempdir())  # fmt: skip
+
+
+def mapped(handle: int, shape: tuple[int, ...]) -> np.ndarray:
+    """The arrays of a handle, shared by all that map it."""
+    with os.fdopen(handle, "r+b", closefd=False) as file:
+        return np.memmap(file, dtype=np.float32, mode="r+", shape=shape)

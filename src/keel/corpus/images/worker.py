@@ -7,11 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from keel.corpus.images.augment import Settings, augment
 from keel.corpus.images.bad import Bad
-from keel.corpus.images.loader import JOB, REPLY
+from keel.corpus.images.loader import JOB, REPLY, mapped
 from keel.corpus.images.store import Store
 
 WHY_BYTES = 300
@@ -22,7 +20,7 @@ def main(given: dict[str, Any], jobs: BinaryIO, answers: BinaryIO) -> None:
     values = given["settings"]
     settings = Settings(**values | {name: tuple(values[name]) for name in ("mean", "std")})
     store, seed = Store(Path(given["store"])), int(given["seed"])
-    slots = np.memmap(given["slots"], dtype=np.float32, mode="r+", shape=tuple(given["shape"]))
+    slots = mapped(int(given["slots"]), tuple(given["shape"]))
     while len(job := jobs.read(JOB.size)) == JOB.size:
         slot, epoch, number = JOB.unpack(job)
         try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import keel, study_error
+from helpers import FAKE_MACHINE, study_error
 from pictures import encoded, folder_of, looked, png_header, scene, tar_of, whats
 from PIL import Image
 
@@ -14,9 +14,15 @@ from keel.corpus.images.captions import shared
 from keel.corpus.images.decode import decode
 from keel.corpus.images.hashes import Print, clusters, near_pairs, print_of
 from keel.corpus.images.show import show
+from keel.corpus.look import look, source_of
+from keel.corpus.new import new
 from keel.corpus.readers import Document
 from keel.corpus.split import is_heldout
-from keel.files import read_json
+from keel.data import NOT_TRAINED
+from keel.errors import Refused
+from keel.files import read_json, write_json
+from keel.plan.verb import plan, read_ladder
+from keel.study import Study, load
 
 
 def sides(found: dict, keys: list[str]) -> set[bool]:
@@ -236,40 +242,31 @@ def test_looking_twice_says_the_same(tmp_path: Path) -> None:
 # ---- the verbs ----
 
 
-def test_look_and_plan_on_images(tmp_path: Path) -> None:
+def test_look_and_plan_on_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder_of(tmp_path / "data", {"cat": 40, "dog": 40}, captions=True)
-    keel("new", "data", "--to", "study", cwd=tmp_path)
-    text = (tmp_path / "study" / "study.toml").read_text()
-    assert 'image = "file"' in text
-    assert 'text = "twin"' in text
-    assert 'label = "folder"' in text
-    from keel.corpus.look import look
-    from keel.plan.verb import plan
-    from keel.study import load
-
-    study = load(tmp_path / "study")
-    monkey = pytest.MonkeyPatch()
-    monkey.setattr("keel.corpus.look.machine", lambda folder: __import__("helpers").FAKE_MACHINE)
-    answer = look(tmp_path / "study", study)
-    monkey.undo()
+    monkeypatch.setattr("keel.corpus.look.machine", lambda folder: FAKE_MACHINE)
+    place = tmp_path / "study"
+    new(tmp_path / "data", place)
+    study = load(place)
+    answer = look(place, study)
     assert answer.writes == ["evidence/images.json", "evidence/machine.json"]
-    assert read_json(tmp_path / "study/evidence/images.json", "keel.images/1")["images"] == 80
-    made = plan(tmp_path / "study", study, "2026-01-01")
+    assert read_json(place / "evidence/images.json", "keel.images/1")["images"] == 80
+    made = plan(place, study, "2026-01-01")
     assert made.status == "ok"
     assert "no ladder yet" in str(made.problems)
-    assert "they are not trained yet" in str(made.problems)
+    assert NOT_TRAINED in str(made.problems)
     data = made.result["data"]
     assert (data["stated"], data["labels"], data["documents"]) == (False, 80.0, 80.0)
-    with study_error("the data cannot feed the loss 'clm'", "they are not trained yet"):
-        plan(tmp_path / "study", load(tmp_path / "study", ("train.loss=clm",)))
-    assert "images" in keel("run", "--study", "study", cwd=tmp_path, code=3).stderr
+    assert data["unique"] == read_json(place / "evidence/images.json", "keel.images/1")["split"]["train_images"]
+    with study_error("the data cannot feed the loss 'clm'", NOT_TRAINED):
+        plan(place, load(place, ("train.loss=clm",)))
+    with pytest.raises(Refused, match="the plan has no runs"):
+        read_ladder(place)
+    with study_error(NOT_TRAINED):
+        source_of(place, study)
 
 
 def test_evidence_of_other_images_is_refused(tmp_path: Path) -> None:
-    from keel.files import write_json
-    from keel.plan.verb import plan
-    from keel.study import Study
-
     study = Study.model_validate({"data": {"train": "data", "image": "file"}})
     with study_error("images.json is missing"):
         plan(tmp_path, study)
