@@ -24,7 +24,8 @@ def initialise(library: Any, seed: int) -> None:
 
     Matrices: normal, cut at two deviations, of deviation .02 sqrt(768 / d) where all layers have one width d: the
     paper's own at 768. Narrower rungs learn slowly with .02 (own digits of 8 x 8, d 48: .87 right against .95).
-    Positions, CLS and networks of stages: .02. Convolutions before a batch norm: N(0, 2 / fan-out). Norms 1, biases 0, the last norm of a ResNet's block 0, so that it begins as the identity; layer
+    Positions, CLS and networks of stages: .02. Convolutions before a batch norm:
+    N(0, 2 / fan-out). Norms 1, biases 0, the last norm of a ResNet's block 0, so that it begins as the identity; layer
     scale 1e-6; the classifier 0, so that the first loss is ln C.
 
     Reference: Touvron et al. 2021, arXiv:2012.12877, section 6; He et al. 2015, arXiv:1502.01852; Goyal et al. 2017,
