@@ -80,11 +80,16 @@ def augment(data: bytes, settings: Settings, seed: int, epoch: int, number: int)
     image = found.image.resize((settings.size, settings.size), Resampling.BICUBIC, box=box)
     if settings.flip and draws[4] < 0.5:
         image = image.transpose(Transpose.FLIP_LEFT_RIGHT)
-    values = np.asarray(image, dtype=np.float32) / np.float32(255.0)
+    values = np.empty((3, settings.size, settings.size), dtype=np.float32)
+    values[:] = np.asarray(image).transpose(2, 0, 1)
+    values /= np.float32(255.0)
     if settings.jitter:
         values = _jittered(values, 1.0 + settings.jitter * (2.0 * draws[5:8] - 1.0))
-    mean, std = (np.asarray(each, dtype=np.float32) for each in (settings.mean, settings.std))
-    return np.ascontiguousarray(((values - mean) / std).transpose(2, 0, 1))
+    mean, std = (np.asarray(each, dtype=np.float32)[:, None, None] for each in (settings.mean, settings.std))
+    # In place and by planes: an array of pixels, each of three numbers, takes ten times as long.
+    values -= mean
+    values /= std
+    return values
 
 
 def _random(width: int, height: int, settings: Settings, draws: np.ndarray) -> tuple[float, float, float, float]:
@@ -113,5 +118,5 @@ def _jittered(values: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
 
 def _grey(values: np.ndarray) -> np.ndarray:
-    """Brightness of each pixel, shape (..., 1). No matrix product: its bits would hang on the number of threads."""
-    return np.asarray(values[..., :1] * GREY[0] + values[..., 1:2] * GREY[1] + values[..., 2:] * GREY[2])
+    """Brightness of each pixel, shape (size, size). No matrix product: its bits would hang on the number of threads."""
+    return np.asarray(values[0] * GREY[0] + values[1] * GREY[1] + values[2] * GREY[2])
