@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import data_speed
+import image_loader
 import loss_speed
 import train_speed
 from table import Row, machine, markdown
@@ -44,7 +45,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="fewer rounds and less text")
     quick = parser.parse_args().quick
-    rows = [*startup(), *data_speed.measure(quick), *train_speed.measure(quick), *loss_speed.measure(quick)]
+    rows = [*startup(), *data_speed.measure(quick), *image_loader.measure(quick), *train_speed.measure(quick),
+            *loss_speed.measure(quick)]  # fmt: skip
     print(markdown(rows), machine(), sep="\n\n")
 
 
