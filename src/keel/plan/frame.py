@@ -120,7 +120,7 @@ def _vocabulary(corpus: Mapping[str, Any], choices: Choices) -> int:
 
 def _fed(frame: Frame, unique: float) -> bool:
     """Whether the top rung's tokens are set by its size, not by the end of the corpus."""
-    return ladder.top_tokens(frame, unique) < ladder.MAX_EPOCHS * unique
+    return ladder.top_tokens(frame, unique) < frame.defaults.top_epochs * unique
 
 
 def _ladder_s(machine: Mapping[str, Any], frame: Frame, unique: float) -> float:
@@ -142,10 +142,10 @@ def threads_of(machine: Mapping[str, Any], alone: bool) -> int:
 
 
 def tokens_of(inputs: Inputs, choices: Choices, frame: Frame, unique: float) -> tuple[int, list[Rung]]:
-    row, total = frame.defaults, SHAPES[frame.family].params(SHAPES[frame.family].shape(frame.sizes()[-1])).total
+    row, total = frame.defaults, SHAPES[frame.family].params(SHAPES[frame.family].shape(frame.sizes[-1])).total
     top = float(choices.pick(
         "ladder.top_tokens", round(ladder.top_tokens(frame, unique)), unit="tokens",
-        formula=f"min({row.tokens_per_param:g} N_total, 4 unique_tokens)",
+        formula=f"min({row.tokens_per_param:g} N_total, {row.top_epochs:g} unique_tokens)",
         inputs={"N_total": total, "unique_tokens": round(unique)},
         source=row.tokens_source, valid=row.tokens_valid, outside=outside(total, *row.tokens_params),
     ))  # fmt: skip

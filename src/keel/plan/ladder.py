@@ -18,7 +18,6 @@ from keel.plan.recipe import Choices, batch_tokens_of, context_of, layers_of
 
 STEPS_OF_WIDTH = (1.0, 1.5, 2.0, 3.0, 4.0)
 POINT_RATIO, MAX_POINTS = 1.6, 4
-MAX_EPOCHS = 4.0
 MIN_WIDTH, MAX_WIDTH = 16, 4096
 
 
@@ -31,24 +30,27 @@ class Rung(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What all rungs share; `tokens` are the tokenizer's, `vocabulary` those and the special ones of the loss."""
+    """What all rungs share, and their sizes, the smallest first; `tokens` are the tokenizer's, 0 where there is none.
+
+    `context`: positions of a sample.
+    """
 
     loss: str
     options: Mapping[str, Any]
     family: str
-    widths: tuple[int, ...]
+    sizes: tuple[Size, ...]
     context: int
-    head_width: int
-    layers: tuple[int, ...]
     tokens: int
-    vocabulary: int
 
-    def sizes(self) -> tuple[Size, ...]:
-        """The sizes, smallest first."""
-        return tuple(
-            Size(width=w, layers=n, vocabulary=self.vocabulary, context=self.context, head_width=self.head_width)
-            for w, n in zip(self.widths, self.layers)
-        )
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The widths, smallest first."""
+        return tuple(size.width for size in self.sizes)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The depths, smallest first."""
+        return tuple(size.layers for size in self.sizes)
 
     @property
     def defaults(self) -> Defaults:
@@ -74,22 +76,23 @@ def frame(choices: Mapping[str, Any], widths: Sequence[int], tokens: int, loss: 
     """Depth, context and head width of a ladder of these widths; the model has rows for the loss's special tokens."""
     top = max(widths)
     layers, context = choices.get("model.layers"), int(choices.get("model.context", context_of(top)))
-    return Frame(
-        loss=loss.name, options=loss.options, family=loss.family, widths=tuple(widths), context=context,
-        head_width=head_width(tuple(widths)),
-        layers=tuple(int(layers) if layers else layers_of(width) for width in widths),
-        tokens=tokens, vocabulary=tokens + len(special_tokens(loss.name, loss.options, context)),
+    vocabulary = tokens + len(special_tokens(loss.name, loss.options, context))
+    sizes = tuple(
+        Size(width=width, layers=int(layers) if layers else layers_of(width), vocabulary=vocabulary, context=context,
+             head_width=head_width(tuple(widths)))
+        for width in widths
     )  # fmt: skip
+    return Frame(loss.name, loss.options, loss.family, sizes, context, tokens)
 
 
 def top_tokens(frame_: Frame, unique_tokens: float) -> float:
-    """Tokens of the top rung: so many a parameter (5 of a decoder), at most four epochs.
+    """Tokens of the top rung: so many a parameter (5 of a decoder), at most so many epochs (text: four).
 
     Reference: Muennighoff et al. 2023, arXiv:2305.16264, section 6: up to four epochs are nearly as good as fresh data.
     """
     shapes = SHAPES[frame_.family]
-    total = shapes.params(shapes.shape(frame_.sizes()[-1])).total
-    return min(frame_.defaults.tokens_per_param * total, MAX_EPOCHS * unique_tokens)
+    row, total = frame_.defaults, shapes.params(shapes.shape(frame_.sizes[-1])).total
+    return min(row.tokens_per_param * total, row.top_epochs * unique_tokens)
 
 
 def rungs(
@@ -97,7 +100,7 @@ def rungs(
     unique_tokens: float = math.inf,
 ) -> list[Rung]:  # fmt: skip
     """Token counts of every size: geometric from a common least to what 1/factor of the top's compute allows."""
-    sizes = frame_.sizes()
+    sizes = frame_.sizes
     flop = [frame_.flop_per_token(size) for size in sizes]
     row = frame_.defaults
     most = [min(flop[-1] * top / factor / each, row.most_epochs * unique_tokens) for each in flop[:-1]]

@@ -76,15 +76,15 @@ def test_given_token_counts_are_taken_as_they_are(five: Frame) -> None:
 
 
 def test_the_top_has_five_tokens_a_parameter_or_four_epochs(five: Frame) -> None:
-    total = SHAPES["llama"].params(SHAPES["llama"].shape(five.sizes()[-1])).total
+    total = SHAPES["llama"].params(SHAPES["llama"].shape(five.sizes[-1])).total
     assert ladder.top_tokens(five, 1e12) == 5 * total
     assert ladder.top_tokens(five, 1000.0) == 4000
 
 
 def test_all_rungs_share_context_head_and_vocabulary(five: Frame) -> None:
-    sizes = five.sizes()
+    sizes = five.sizes
     assert {(size.context, size.head_width, size.vocabulary) for size in sizes} == {(128, 8, 1024)}
-    assert frame({"model.context": 256, "model.layers": 4}, (16, 32), 512, Loss("clm", {}, "llama")).sizes()[0] == Size(
+    assert frame({"model.context": 256, "model.layers": 4}, (16, 32), 512, Loss("clm", {}, "llama")).sizes[0] == Size(
         width=16, layers=4, vocabulary=512, context=256, head_width=8
     )
 
