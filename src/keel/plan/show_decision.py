@@ -50,9 +50,9 @@ def _answer(made: Made) -> list[str]:
 def _based(base: Made) -> str:
     """The base with its licence, whence that is known, and since when."""
     said = f"{base['id']} ({_params(base['params'])}, {base['licence'] or 'licence unknown'}: {base['licence_class']}"
-    if not base["as_of"]:
-        return f"{said}), {base['note']}: {base['from']}"
-    read = f"{said}, basis: {base['licence_basis'] or 'unknown'}, read {base['as_of']})"
+    if base["folder"]:
+        return f"{said}), your folder {base['folder']}"
+    read = f"{said}, basis: {base['licence_basis'] or 'unknown'}, read {base['as_of'] or 'on an unknown day'})"
     return read if base["from"] == "shipped" else f"{read}, from your overlay {base['from']}"
 
 
