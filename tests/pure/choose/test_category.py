@@ -43,10 +43,13 @@ def test_ties(cases: tuple[Weighed, ...], held: object, category: str, word: str
 def test_a_tie_of_text_keeps_both_in_the_running_and_images_do_not() -> None:
     assert choose((DIGEST,), data()).tied == ("encoder-decoder",)
     assert choose((LABEL,), data(modality="image")).tied == ()
+    assert choose((LABEL,), data(modality="image-text")).tied == ()
 
 
 def test_pairs_do_not_move_what_an_encoder_is_made_for() -> None:
     assert choose((SEARCH, ENTITY), data(pairs=1e6)).category == "encoder"
+    answers = choose((case("faq", "question-answering"),), data(pairs=1e6))
+    assert (answers.category, answers.tied) == ("encoder", ("decoder", "encoder-decoder"))
 
 
 def test_data_that_cannot_train_it_is_told() -> None:

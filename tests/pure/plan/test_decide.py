@@ -186,10 +186,18 @@ def test_what_leaves_no_released_model() -> None:
 
 @pytest.mark.parametrize(("share", "times"), [(0.1, 0.1), (0.5, 0.5), (2.0, 2.0)])
 def test_what_another_sum_would_buy(tmp_path: Path, share: float, times: float) -> None:
-    found = made(tmp_path, DRAFT, stated={"tokens": 1e13, "languages": ["en"]}, budget={"compute_usd": 10_000})
+    held = {"tokens": 1e13, "languages": ["en"]}
+    found = made(tmp_path, DRAFT, stated=held, budget={"compute_usd": 10_000})
     row = next(item for item in decision_json(found)["smaller"] if item["share"] == share)
     assert row["usd"] == 10_000 * times
-    again = made(tmp_path, DRAFT, stated={"tokens": 1e13, "languages": ["en"]}, budget={"compute_usd": 10_000 * times})
+    again = made(tmp_path, DRAFT, stated=held, budget={"compute_usd": 10_000 * times})
     assert row["params"] == pytest.approx(again.band.params)
     assert row["tokens"] == pytest.approx(again.band.tokens)
     assert row["covers_route"] == (again.cost.share == 1.0)
+
+
+def test_another_sum_takes_its_share_of_stated_flop_too(tmp_path: Path) -> None:
+    flop = made(tmp_path).cost.flop
+    assert flop is not None
+    found = made(tmp_path, budget={"compute_usd": 20_000, "compute": flop.value * 1.5})
+    assert [item["covers_route"] for item in decision_json(found)["smaller"]] == [False, False, True]
