@@ -170,3 +170,24 @@ def test_a_candidate_is_listed_once() -> None:
     found = shortlist(catalogue(results=[score("m2e+08", "tag", 0.5)]), twice, (TAG,), data(), "encoder")
     assert sorted([*ids(found), *facts(found)]) == ["m1e+08", "m2e+08", "m3e+08"]
     assert facts(found) == {"m1e+08": "unscored", "m3e+08": "unscored"}
+
+
+def test_sizes_alike_are_one_size_then_tokens_before_bytes_then_the_younger() -> None:
+    old, young = model("old", 1e8, year=2019), model("young", 1.02e8, year=2023)
+    letters = model("letters", 0.99e8, year=2024, context_said="1024 bytes")
+    assert ids(ranked(old, letters, young)) == ["young", "old", "letters"]
+    assert ids(ranked(old, young._replace(params=1.3e8))) == ["old", "young"], "not alike: the smaller is first"
+
+
+def test_an_unknown_context_stands_between_one_that_holds_a_long_document_and_one_that_does_not() -> None:
+    models = model("short", 1e7, context=512), model("unknown", 2e7), model("long", 1e9, context=1024)
+    assert ids(ranked(*models, held=data(documents=1e6, text_tokens=2048e6))) == ["long", "unknown", "short"]
+    assert ids(ranked(*models, held=data(documents=1e6, text_tokens=512e6))) == ["short", "unknown", "long"]
+
+
+@pytest.mark.parametrize(("languages", "used"), [(("en",), True), (("de",), False), (("en-GB",), True), ((), True)])
+def test_english_scores_do_not_rank_other_languages(languages: tuple[str, ...], used: bool) -> None:
+    models = model("small", 1e7), model("large", 1e9)
+    found = ranked(*models, results=(mnli("small", 50.0), mnli("large", 90.0)), held=data(languages=languages))
+    assert bool(found.yardstick) is used
+    assert (ids(found)[0] == "large") is used
