@@ -48,7 +48,7 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     changes = _changes(folder / "plan.json", made, folder)
     write_json(folder / "plan.json", SCHEMA, made)
     said = notes(study, _facts(made), decision.listed.recorded)
-    problems = [*refusal, *decision.problems, *changes, *judged.problems, *said,
+    problems = [*refusal, *changes, *decision.problems, *judged.problems, *said,
                 *(Problem(**item) for item in made["arms"]["problems"])]  # fmt: skip
     return Answer(
         result=_result(made) | {"tasks": judged.result},
