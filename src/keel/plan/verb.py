@@ -34,6 +34,7 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     """Make plan.json. Runs that exist keep their identity; what changed since the last plan is shown."""
     as_of = as_of or time.strftime("%Y-%m-%d", time.gmtime())
     known = store.of_study(folder)
+    known.check()
     seen = _evidence(folder, study, known)
     own.find_in(folder)
     judged = asked(folder, study)
