@@ -104,7 +104,7 @@ def _data(data: Made) -> list[str]:
     amount = show_count(data["unique"]) if data["unique"] else "an unknown number of"
     ends = (data["low"], data["high"])
     spread = "" if None in ends or data["low"] == data["high"] else f" ({' to '.join(show_count(end) for end in ends)})"
-    lines = [f"data: {amount} {data['unit']}{spread} of {data['modality']}, "
+    lines = [f"data: {amount} {data['unit']}{spread} ({data['modality']}), "
              f"languages {', '.join(data['languages']) or 'unknown'}; source: {data['source']}"]  # fmt: skip
     if data["few"]:
         lines.append(f"  few, and no base has to know them: {', '.join(data['few'])}")
