@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_
-import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +9,8 @@ import typer
 
 from keel import cli_catalog, cli_size
 from keel.answer import Answer
-from keel.errors import Preempted, Problem, Refused, Stopped, StudyError
+from keel.errors import StudyError
+from keel.outcome import finish
 
 if TYPE_CHECKING:
     from keel.study import Study
@@ -24,7 +21,6 @@ app = typer.Typer(
     "  keel new my-texts && cd my-texts-study && keel look && keel plan && keel run\n\n"
     "  keel fit runs.csv --at params=7e9,tokens=140e9",
 )  # fmt: skip
-EXIT = {"ok": 0, "bug": 1, "invalid": 2, "refused": 3, "preempted": 75, "stopped": 130}
 
 StudyOption = Annotated[Path, typer.Option("--study", help="The study's folder.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -51,7 +47,7 @@ def new(
 
         return new(path, to)
 
-    _finish("new", json, work)
+    finish("new", json, work)
 
 
 @app.command()
@@ -63,7 +59,7 @@ def look(study: StudyOption = Path("."), set_: SetOption = None, json: JsonOptio
 
         return look(study, _load(study, set_))
 
-    _finish("look", json, work)
+    finish("look", json, work)
 
 
 @app.command()
@@ -83,7 +79,7 @@ def plan(
             raise StudyError(f"--why {why} is not a topic", why="unknown name", fix="one of: " + ", ".join(TOPICS))
         return plan(study, _load(study, set_), as_of, why)
 
-    _finish("plan", json, work)
+    finish("plan", json, work)
 
 
 @app.command()
@@ -110,7 +106,7 @@ def run(
         loaded = _load(study, set_)
         return dry_run(study, loaded) if dry else run(study, loaded, only, tuple(skip or ()), quiet=json, arms=arms)
 
-    _finish("run", json, work)
+    finish("run", json, work)
 
 
 @app.command()
@@ -183,7 +179,7 @@ def fit(
                   "warmup": warmup, "like": like}  # fmt: skip
         return fit(study, table, at or [], level, given, out, targets, html, next_, beside)
 
-    _finish("fit", json, work)
+    finish("fit", json, work)
 
 
 @app.command()
@@ -206,7 +202,7 @@ def report(
 
         return report(study)
 
-    _finish("report", json, work)
+    finish("report", json, work)
 
 
 @app.command()
@@ -218,7 +214,7 @@ def status(study: StudyOption = Path("."), json: JsonOption = False) -> None:
 
         return status(study)
 
-    _finish("status", json, work)
+    finish("status", json, work)
 
 
 @app.command()
@@ -240,7 +236,7 @@ def doctor(
 
         return doctor()
 
-    _finish("doctor", json, work)
+    finish("doctor", json, work)
 
 
 @app.command()
@@ -258,7 +254,7 @@ def demo(
 
         return demo(source, seed, to, corpus, quiet=json)
 
-    _finish("demo", json, work)
+    finish("demo", json, work)
 
 
 app.command("catalog")(cli_catalog.catalog)
@@ -269,49 +265,3 @@ def _load(folder: Path, overrides: list[str] | None) -> Study:
     from keel.study import load
 
     return load(folder, tuple(overrides or ()))
-
-
-def _finish(command: str, as_json: bool, work: Callable[[], Answer]) -> None:
-    """Run a verb's work and end with the exit code of its outcome; a person never sees a traceback from bad input."""
-    answer, status = _outcome(command, work)
-    if as_json:
-        print(json_.dumps(answer.json(command, status), indent=1, allow_nan=False))
-    else:
-        if answer.text:
-            print(answer.text)
-        for problem in answer.problems:
-            print(f"\n{'note' if status == 'ok' else status}: {problem}", file=sys.stderr)
-        if status == "ok" and answer.writes:
-            print("\nwrote   " + ", ".join(answer.writes))
-    sys.stdout.flush()
-    raise typer.Exit(EXIT[status])
-
-
-def _outcome(command: str, work: Callable[[], Answer]) -> tuple[Answer, str]:
-    again = "run the same command again: it goes on where it stopped"
-    try:
-        answer = work()
-        return answer, answer.status
-    except StudyError as error:
-        return Answer(problems=list(error.problems)), "invalid"
-    except Refused as error:
-        return Answer(problems=[Problem(*error.refusal)]), "refused"
-    except Preempted:
-        return _told("preempted", "the process was asked to end; everything is saved", again), "preempted"
-    except (Stopped, KeyboardInterrupt):
-        return _told("stopped", "Ctrl-C; everything finished so far is saved", again), "stopped"
-    except BrokenPipeError:
-        raise typer.Exit(0) from None
-    except MemoryError:
-        return _told("out of memory", "the machine has no more", "close other programs, or use less data"), "invalid"
-    except Exception as error:
-        if isinstance(error, OSError) and error.filename:
-            from keel.files import place_error
-
-            return Answer(problems=list(place_error(error, Path(str(error.filename))).problems)), "invalid"
-        traceback.print_exc()
-        return _told(f"keel {command} failed", f"a bug of ours: {error!r}", "please report it"), "bug"
-
-
-def _told(what: str, why: str, fix: str) -> Answer:
-    return Answer(problems=[Problem(what, why, fix)])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keel.errors import StudyError, nearest
+from keel.outcome import finish
 
 if TYPE_CHECKING:
     from keel.answer import Answer
@@ -48,7 +49,6 @@ def catalog(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Known facts with sources: models, corpora, accelerators, instances; one by name; leaderboards; a refresh."""
-    from keel.cli import _finish
 
     def work() -> Answer:
         from keel.catalog import board, verb
@@ -73,7 +73,7 @@ def catalog(
         ask = verb.Filters(task, licence, most, modality, language, family, accelerator, provider, region, served)
         return verb.tables(known, what, ask, day)
 
-    _finish("catalog", json, work)
+    finish("catalog", json, work)
 
 
 def _check(what: str, given: tuple[str, ...]) -> None:

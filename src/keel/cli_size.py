@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keel.outcome import finish
+
 if TYPE_CHECKING:
     from keel.answer import Answer
 
@@ -45,8 +47,6 @@ def size(
 ) -> None:
     """Model, data and compute: give two, or one, and see the rest, law by law, with what it costs."""
 
-    from keel.cli import _finish
-
     def work() -> Answer:
         from keel.size import asides
         from keel.size.verb import size as sized
@@ -63,4 +63,4 @@ def size(
         }  # fmt: skip
         return sized(given, language or [], reserve or [], study)
 
-    _finish("size", json, work)
+    finish("size", json, work)

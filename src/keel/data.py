@@ -187,8 +187,7 @@ def _images(data: Mapping[str, Any]) -> list[Problem]:
     return found
 
 
-# Every page of the web's largest crawls holds fewer tokens, images or bytes than this (catalogue: dclm-pool, 3e14
-# tokens).
+# The web's largest crawl holds fewer tokens, images or bytes than this (catalogue: dclm-pool, 3e14 tokens).
 MOST = {"tokens": 1e16, "bytes": 1e17, "documents": 1e13, "pairs": 1e13}
 BYTES_A_TOKEN = (0.5, 40.0)
 

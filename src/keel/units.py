@@ -88,6 +88,16 @@ def show_count(value: float, unit: str = "") -> str:
     return f"{value:.3g}{tail}"
 
 
+def show_params(params: float | None) -> str:
+    """A model's size in words; None is unknown.
+
+    Example:
+        >>> show_params(66e6), show_params(None)
+        ('66M params', 'size unknown')
+    """
+    return f"{show_count(params)} params" if params else "size unknown"
+
+
 def show_bytes(value: float) -> str:
     """Bytes for people, decimal units.
 

@@ -19,6 +19,9 @@ def look(folder: Path, study: Study) -> Answer:
     from keel.corpus import look as seen
     from keel.files import read_json, write_json, write_text
 
+    if not study.data.patterns:
+        raise StudyError("there are no files to look at", why="[data] is stated, and names none", where="study.toml",
+                         fix="once they are at hand, name them: [data] train = ...")  # fmt: skip
     answer = seen.look(folder, study)
     if not base.named(study):
         return answer

@@ -13,6 +13,7 @@ from helpers import keel, write_texts
 from typer.testing import CliRunner
 
 from keel import cli
+from keel import outcome as ends
 from keel.answer import Answer
 from keel.errors import Preempted, Refusal, Refused, Stopped, StudyError
 
@@ -119,7 +120,7 @@ def outcome(error: BaseException) -> tuple[Any, str]:
     def work() -> Answer:
         raise error
 
-    return cli._outcome("plan", work)
+    return ends.outcome("plan", work)
 
 
 @pytest.mark.parametrize(
@@ -136,13 +137,13 @@ def outcome(error: BaseException) -> tuple[Any, str]:
 )
 def test_every_end_has_its_exit_code(error: BaseException, status: str, code: int) -> None:
     answer, found = outcome(error)
-    assert (found, cli.EXIT[found]) == (status, code)
+    assert (found, ends.EXIT[found]) == (status, code)
     assert answer.problems[0].fix
 
 
 def test_a_bug_of_ours_is_exit_1_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     answer, found = outcome(ZeroDivisionError("x"))
-    assert (found, cli.EXIT[found]) == ("bug", 1)
+    assert (found, ends.EXIT[found]) == ("bug", 1)
     assert "a bug of ours" in answer.problems[0].why
     assert "Traceback" in capsys.readouterr().err
 

@@ -13,7 +13,19 @@ import keel
 ROOT = Path(keel.__file__).parent
 DESIGN = ROOT.parents[1] / "docs" / "design.md"
 # They join rooms, so they stand behind all of them.
-JOINERS = {"cli", "cli_catalog", "cli_size", "verbs", "fitted", "notebook", "demo", "doctor", "__main__", "__init__"}
+JOINERS = {
+    "cli",
+    "outcome",
+    "cli_catalog",
+    "cli_size",
+    "verbs",
+    "fitted",
+    "notebook",
+    "demo",
+    "doctor",
+    "__main__",
+    "__init__",
+}
 HEAVY = {"torch", "transformers", "safetensors", "accelerate", "datasets"}
 MODULES = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.py"))
 

@@ -8,7 +8,8 @@ import pytest
 from helpers import study_error
 
 from keel.laws.read.targets import parse_target
-from keel.verbs import _need_train, fit
+from keel.study import parse
+from keel.verbs import _need_train, fit, look
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,11 @@ def test_what_is_no_target(text: str) -> None:
 def test_what_is_no_level(level: float, tmp_path: Path) -> None:
     with study_error("is not a level", where=False):
         fit(tmp_path, None, [], level, {}, None)
+
+
+def test_data_that_is_only_stated_cannot_be_looked_at(tmp_path: Path) -> None:
+    with study_error("no files to look at", "train = ..."):
+        look(tmp_path, parse({"data": {"stated": {"bytes": 1e9}}}))
 
 
 def test_nothing_to_fit(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from keel.choose.kinds import KINDS
 from keel.choose.record import Records
 from keel.choose.weights import Weighed
 from keel.choose.yardsticks import Score
-from keel.units import show_count
+from keel.units import show_params
 
 CLOSE = 0.10  # of the best score: a convention, shown
 LONGEST, TIED_PLACES = 8, 3
@@ -108,16 +108,17 @@ def _by_record(candidates: Sequence[Candidate], own: Records) -> Shortlist:
 
     for item in sorted(candidates, key=order):
         verdict, family = verdicts[item.model.id], (item.model.family, item.kind)
+        why = f"{show_params(item.model.params)}; {verdict.why}"
         if verdict.missed:
-            dropped.append(Dropped(item.model.id, "missed", f"{sized(item)}; {verdict.why}"))
+            dropped.append(Dropped(item.model.id, "missed", why))
         elif not verdict.scored and family in missed and _size(item) <= _size(missed[family]):
-            dropped.append(Dropped(item.model.id, "missed", f"{sized(item)}; no larger than {missed[family].model.id}, "
-                                   "which misses what you accept"))  # fmt: skip
+            larger = missed[family].model.id
+            dropped.append(Dropped(item.model.id, "missed", f"no larger than {larger}, which misses what you accept"))
         elif not verdict.scored and family in seen:
             dropped.append(_later(item, seen[family], verdicts[seen[family].model.id].scored))
         else:
             seen.setdefault(family, item)
-            ranked.append(Ranked(item, verdict.score, f"{sized(item)}; {verdict.why}", verdict.met))
+            ranked.append(Ranked(item, verdict.score, why, verdict.met))
     left = [item for item in candidates if not verdicts[item.model.id].missed]
     return _listed(ranked, dropped, grown(left, ranked[0].candidate if ranked else None), OWN)
 
@@ -197,15 +198,10 @@ def _published(known: Catalogue, candidates: Sequence[Candidate], cases: Sequenc
     return {}, ""
 
 
-def sized(item: Candidate) -> str:
-    """Its size in words."""
-    return f"{show_count(item.model.params)} params" if item.model.params else "size unknown"
-
-
 def plainly(item: Candidate) -> str:
     """What it is: cover, size, loss."""
     cover = f"covers {100 * item.cover:.3g} % of the weight; " if item.cells else ""
-    return f"{cover}{sized(item)}; trained by {item.model.objective or 'an unknown loss'}"
+    return f"{cover}{show_params(item.model.params)}; trained by {item.model.objective or 'an unknown loss'}"
 
 
 def _why(item: Candidate, scored: Mapping[str, Score], good: set[str], used: str) -> str:

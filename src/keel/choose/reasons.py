@@ -192,16 +192,16 @@ def fine_tune(known: Known) -> Reason:
 
 def collect(known: Known) -> Reason:
     """Nothing else holds: what to do. It always holds, as the last."""
-    if known.enough(LEAST) or known.examples:
+    if known.name and (known.enough(LEAST) or known.examples):
         return Reason(True, f"{known.amount} are at hand already")
     label = "label about 100 examples of each use case, half of them to judge by"
     todo = [label if known.cases else "say the use cases"]
     if known.name:
         todo.append(f"try {known.name} on them first: it costs nothing to train")
-    unit = UNIT[known.category]
-    todo.append(f"gather {show_count(LEAST[unit])} {unit} before pretraining is weighed again")
-    lost = f"{known.lost}; " if not known.name else ""
-    return Reason(True, f"{lost}{_short_of(known, LEAST)}. What to do: {'; '.join(todo)}")
+    unit, least = UNIT[known.category], LEAST if known.name else LEAST_SCRATCH
+    todo.append(f"gather {show_count(least[unit])} {unit} before pretraining is weighed again")
+    lost = "" if known.name else f"{known.lost}; "
+    return Reason(True, f"{lost}{_short_of(known, least)}. What to do: {'; '.join(todo)}")
 
 
 def _short_of(known: Known, least: Mapping[str, float]) -> str:

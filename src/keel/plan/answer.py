@@ -63,13 +63,13 @@ def _base(made: Decision) -> dict[str, Any] | None:
     model = base.model
     if model is None:
         unknown = dict.fromkeys(("hub_id", "licence", "licence_basis", "year", "languages"))
-        return {"id": base.name, "params": base.params, **unknown, "licence_class": "unknown", "from": base.folder,
-                "as_of": "", "note": "a folder of yours"}  # fmt: skip
+        return {"id": base.name, "params": base.params, **unknown, "licence_class": "unknown", "folder": base.folder,
+                "from": "your folder", "as_of": None, "note": ""}  # fmt: skip
     kind = KINDS.get(kind_of(model))
     return {
         "id": base.name, "hub_id": model.hub_id or None, "params": model.params, "licence": model.licence or None,
         "licence_class": model.licence_class, "licence_basis": model.licence_basis or None, "year": model.year,
-        "languages": model.languages or None, "from": model.kept, "as_of": model.as_of,
+        "languages": model.languages or None, "folder": None, "from": model.kept, "as_of": model.as_of or None,
         "note": kind.note if kind else "",
     }  # fmt: skip
 

@@ -38,9 +38,7 @@ class _Way(NamedTuple):
     def precluded(self, use: Use) -> Cite | None:
         """Why it cannot serve a use; None where no source says so."""
         facts = FACTS.get(self.name)
-        if facts is not None and use in {**facts.unlocks, **facts.precludes}:
-            return facts.precludes.get(use)
-        return self.kind.precludes.get(use)
+        return (facts.precludes.get(use) if facts is not None else None) or self.kind.precludes.get(use)
 
     def lacks(self, held: Holdings) -> str:
         """What the data lack for it, as far as is known."""

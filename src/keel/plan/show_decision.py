@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from keel.units import show_count, show_duration, show_usd
+from keel.units import show_count, show_duration, show_params, show_usd
 
 SHOWN = 12
 HERE = "here"
@@ -41,7 +41,7 @@ def _answer(made: Made) -> list[str]:
     lines += [f"size    {_range(size)}", f"cost    {_cost(made['cost'])}"]
     if made["route"]["value"] != "scratch" and fresh["flop"]:
         epochs = f" ({fresh['epochs']:.3g} epochs)" if fresh["epochs"] else ""
-        run = f"{_params(fresh['params'])} on {show_count(fresh['tokens'])} tokens{epochs}"
+        run = f"{show_params(fresh['params'])} on {show_count(fresh['tokens'])} tokens{epochs}"
         lines.append(f"        from scratch: {run}, {_cost(fresh)}")
     lines += [f"binds   {made['binds_why']}", f"invest  {made['investments']['why']}"]
     return lines + [f"also    {text}" for text in made["category"]["beside"]]
@@ -49,15 +49,13 @@ def _answer(made: Made) -> list[str]:
 
 def _based(base: Made) -> str:
     """The base with its licence, whence that is known, and since when."""
-    said = f"{base['id']} ({_params(base['params'])}, {base['licence'] or 'licence unknown'}: {base['licence_class']}"
-    if not base["as_of"]:
-        return f"{said}), {base['note']}: {base['from']}"
-    read = f"{said}, basis: {base['licence_basis'] or 'unknown'}, read {base['as_of']})"
+    said = (
+        f"{base['id']} ({show_params(base['params'])}, {base['licence'] or 'licence unknown'}: {base['licence_class']}"
+    )
+    if base["folder"]:
+        return f"{said}), your folder {base['folder']}"
+    read = f"{said}, basis: {base['licence_basis'] or 'unknown'}, read {base['as_of'] or 'on an unknown day'})"
     return read if base["from"] == "shipped" else f"{read}, from your overlay {base['from']}"
-
-
-def _params(params: float | None) -> str:
-    return f"{show_count(params)} params" if params else "size unknown"
 
 
 def _range(size: Made) -> str:
@@ -106,7 +104,7 @@ def _data(data: Made) -> list[str]:
     amount = show_count(data["unique"]) if data["unique"] else "an unknown number of"
     ends = (data["low"], data["high"])
     spread = "" if None in ends or data["low"] == data["high"] else f" ({' to '.join(show_count(end) for end in ends)})"
-    lines = [f"data: {amount} {data['unit']}{spread} of {data['modality']}, "
+    lines = [f"data: {amount} {data['unit']}{spread} ({data['modality']}), "
              f"languages {', '.join(data['languages']) or 'unknown'}; source: {data['source']}"]  # fmt: skip
     if data["few"]:
         lines.append(f"  few, and no base has to know them: {', '.join(data['few'])}")
@@ -120,7 +118,7 @@ def _base(made: Made) -> list[str]:
         f"shortlist, the smallest that is good enough first, ranked by {made['ranked_by'] or 'cover and size alone'}:"
     ]
     for place, item in enumerate(made["shortlist"], 1):
-        lines += [f"  {place}. {item['id']} ({_params(item['params'])}, {item['licence_class']}): {item['why']}",
+        lines += [f"  {place}. {item['id']} ({show_params(item['params'])}, {item['licence_class']}): {item['why']}",
                   f"     score: {_score(item)}"]  # fmt: skip
         lines += [f"     {cell['serves']:<5}{cell['use_case']}: {cell['why']}{_by(cell['source'])}"
                   for cell in item["matrix"]]  # fmt: skip
@@ -189,6 +187,6 @@ def _size(made: Made) -> list[str]:
                       f"{budget['flop_high']:.2g}) after reserves ({kept})"]  # fmt: skip
     for item in made["smaller"]:
         tokens = show_count(item["tokens"]) if item["tokens"] else "unknown"
-        lines.append(f"  {show_usd(item['usd'])} would buy {_params(item['params'])} on {tokens} tokens: binds "
+        lines.append(f"  {show_usd(item['usd'])} would buy {show_params(item['params'])} on {tokens} tokens: binds "
                      f"{item['binds']}")  # fmt: skip
     return lines

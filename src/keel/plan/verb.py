@@ -38,6 +38,7 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     """Make plan.json. Runs that exist keep their identity; what changed since the last plan is shown."""
     as_of = as_of or time.strftime("%Y-%m-%d", time.gmtime())
     known = store.of_study(folder)
+    known.check()
     seen = _evidence(folder, study, known)
     own.find_in(folder)
     judged = asked(folder, study)
@@ -52,7 +53,7 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     changes = _changes(folder / "plan.json", made, folder)
     write_json(folder / "plan.json", SCHEMA, made)
     said = notes(study, _facts(made), decision.listed.recorded)
-    problems = [*refusal, *decision.problems, *changes, *judged.problems, *said,
+    problems = [*refusal, *changes, *decision.problems, *judged.problems, *said,
                 *(Problem(**item) for item in made["arms"]["problems"])]  # fmt: skip
     return Answer(
         result=_result(made) | {"tasks": judged.result},

@@ -94,7 +94,10 @@ def _write_model(spec: Spec, target: Path, corpus: Corpus, trained: Trained, res
     model.load(spec.family).export(trained.parts["model"], target)
     known = trained.objective.vocabulary
     tokenizer_json = corpus.tokenizer_path.read_text(encoding="utf-8")
-    library_tokenizer(tokenizer_json, known, int(spec.size["context"])).save_pretrained(target)
+    try:
+        library_tokenizer(tokenizer_json, known, int(spec.size["context"])).save_pretrained(target)
+    except Exception as error:  # the library raises its own bare Exception, a full disk's too
+        raise (OSError(str(error)) if "os error" in str(error) else error) from error
     write_text(target / "README.md", _card(spec, result))
 
 

@@ -33,12 +33,12 @@ def scaling(text: str, hardware: str = "", study: Path = Path("."), region: str 
     price = node.usd_per_hour.value if node and node.usd_per_hour else None
     numbers = _scaled(found, more, price)
     lines = list(strong_lines(found, more, price))
-    return Answer(
-        result={"speed_up": found.speed_up, "efficiency": found.efficiency,
-                "serial_share": found.serial_share._asdict(), "minutes": {nodes: found.minutes(nodes)._asdict() for nodes in more}, "cannot": found.cannot,
-                "tells": found.tells._asdict(), "usd_per_hour": price},
-        text="\n".join(lines), numbers=numbers,
-    )  # fmt: skip
+    minutes = {nodes: found.minutes(nodes)._asdict() for nodes in more}
+    result = {
+        "speed_up": found.speed_up, "efficiency": found.efficiency, "serial_share": found.serial_share._asdict(),
+        "minutes": minutes, "cannot": found.cannot, "tells": found.tells._asdict(), "usd_per_hour": price,
+    }  # fmt: skip
+    return Answer(result=result, text="\n".join(lines), numbers=numbers)
 
 
 def _points(text: str) -> list[tuple[int, float]]:

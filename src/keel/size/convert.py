@@ -86,7 +86,7 @@ def _of(known: Catalogue, language: str) -> Estimate:
                          where="catalog/corpora.csv")  # fmt: skip
     names = ", ".join(row.id for row in rows)
     if group != short or len(ratios) < 2:
-        said = f"no several corpora of '{language}' have both counts: {names}, a factor {UNKNOWN_WIDER} either way"
+        said = f"fewer than two corpora of '{language}' have both counts: {names}, a factor {UNKNOWN_WIDER} either way"
         return Estimate(median(ratios), min(ratios) / UNKNOWN_WIDER, max(ratios) * UNKNOWN_WIDER, said)
     return Estimate(median(ratios), min(ratios), max(ratios), f"corpora with both counts: {names}")
 

@@ -34,6 +34,7 @@ def size(given: Mapping[str, str | None], languages: Sequence[str] = (), reserve
         Refused: it cannot be done in the money or the time that was given.
     """
     known = of_study(study)
+    known.check()
     asked = _asked(given, languages, reserves, known)
     place, held_back = _place(asked, known)
     unique = _unique(asked, known)

@@ -21,13 +21,15 @@ def test_a_use_case_that_no_source_speaks_of_is_named() -> None:
 
 
 def test_a_use_case_that_the_loss_unlocks_needs_no_word() -> None:
-    assert notes(parse(DATA | {"use_case": [{"name": "write", "task": "text-generation"}]}), ("clm", FACTS["clm"])) == []
+    asked = parse(DATA | {"use_case": [{"name": "write", "task": "text-generation"}]})
+    assert notes(asked, ("clm", FACTS["clm"])) == []
 
 
 def test_fields_that_are_not_weighed_are_listed() -> None:
     case = {"name": "write", "task": "text-generation", "metric": "rouge1", "accept": 0.4}
     found = notes(parse(DATA | {"use_case": [case]}), ("clm", FACTS["clm"]))
     assert "use_case.metric, use_case.accept" in found[0].what
+    assert notes(parse(DATA | {"use_case": [case]}), None, recorded=["write"]) == [], "recorded scores are weighed"
 
 
 def test_losses_of_plain_text_are_left_out_of_pairs_aloud() -> None:
