@@ -16,6 +16,7 @@ from keel.report.words import clean, number, unit_words
 from keel.run.lock import holder
 
 T = TypeVar("T")
+IMAGES = "evidence/images.json"
 
 
 class Missing(NamedTuple):
@@ -132,7 +133,7 @@ def read(folder: Path) -> Artefacts:
         uses=uses,
         runs=runs,
         arms=arms,
-        missing=tuple(_missing(corpus, machine, plan, fit, runs)),
+        missing=tuple(_missing(corpus or (folder / IMAGES).is_file(), machine, plan, fit, runs)),
         changed=tuple(_changed(folder, plan, study)),
         reads=tuple(str(path.relative_to(folder)) for path in paths if path.is_file()),
     )
@@ -177,7 +178,7 @@ def _missing(corpus: Any, machine: Any, plan: Any, fit: Any, runs: tuple[Run, ..
     done = [run for run in runs if run.result]
     waiting = len(runs) - len(done)
     stations = [
-        (corpus is None, Missing("the corpus was not measured (evidence/corpus.json)", "keel look")),
+        (not corpus, Missing("the corpus was not measured (evidence/corpus.json)", "keel look")),
         (machine is None, Missing("the machine was not measured (evidence/machine.json)", "keel look")),
         (plan is None, Missing("there is no plan (plan.json)", "keel plan")),
         (not done, Missing("no run is finished (runs/)", "keel run")),
