@@ -36,18 +36,26 @@ def folder_of(run_folder: Path, step: int) -> Path:
 
 
 def part_state(parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Weights of all parts; one that has several names, or that parts share, once."""
+    """Weights of all parts, and what a batch norm has gathered; one with several names, or that parts share, once."""
     first: dict[Tensor, str] = {}
     for part, module in parts.items():
-        for name, weight in module.named_parameters():
+        for name, weight in [*module.named_parameters(), *kept_buffers(module)]:
             first.setdefault(weight, f"{part}.{name}")
     return {name: weight for weight, name in first.items()}
 
 
+def kept_buffers(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """Buffers that are saved with a module: they are part of what it computes, though no gradient moves them."""
+    weights = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    return [(name, value) for name, value in module.state_dict(keep_vars=True).items() if name not in weights]
+
+
 def load_parts(parts: Mapping[str, nn.Module], saved: Mapping[str, Tensor]) -> None:
-    """Copy weights back in place."""
+    """Copy weights and buffers back in place."""
     for name, weight in part_state(parts).items():
-        weight.data.copy_(share(saved[name], weight))
+        # Checkpoints of before buffers were kept had none but constants.
+        if name in saved or isinstance(weight, nn.Parameter):
+            weight.data.copy_(share(saved[name], weight))
 
 
 def write(run_folder: Path, state: State, spec_sha256: str) -> None:

@@ -16,6 +16,7 @@ from keel.plan.spec import Spec
 from keel.run.parallel import share, whole
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 Optimisers = Mapping[str, torch.optim.AdamW]
 
 
@@ -24,23 +25,37 @@ def build(modules: Mapping[str, nn.Module], parts: Mapping[str, Part], spec: Spe
 
     A weight that parts share is moved by one optimiser, that of the first of them.
     """
-    of: dict[str, dict[Tensor, str]] = {}
+    of: dict[str, dict[Tensor, bool]] = {}
     taken: set[Tensor] = set()
     for name, part in parts.items():
         if part.role == "train":
-            found: dict[Tensor, str] = {
-                weight: path for path, weight in modules[name].named_parameters() if weight not in taken
-            }
+            found = {weight: table for weight, table in _weights(modules[name]).items() if weight not in taken}
             of.setdefault(part.optimiser, {}).update(found)
             taken |= set(found)
-    return {name: _adam(named, spec) for name, named in of.items()}
+    return {name: _adam(is_table, spec) for name, is_table in of.items()}
 
 
-def _adam(named: Mapping[Tensor, str], spec: Spec) -> torch.optim.AdamW:
+def _weights(module: nn.Module) -> dict[Tensor, bool]:
+    """Every weight once, and whether it is a table: of the embeddings, but no layer that stands among them.
+
+    A layer that meets pixels is often called an embedding; it is a convolution like any other, with its norm.
+    """
+    owners, found = dict(module.named_modules()), dict[Tensor, bool]()
+    for name, weight in module.named_parameters():
+        path = name.split(".")
+        owner = owners[".".join(path[:-1])]
+        first = next((end for end, part in enumerate(path[:-1], 1) if "embed" in part), len(path) - 1)
+        layered = any(isinstance(each, CONVOLUTIONS) for each in owners[".".join(path[:first])].modules())
+        layer = layered and not isinstance(owner, nn.Embedding) and next(owner.children(), None) is None
+        found.setdefault(weight, "embed" in name and not layer)
+    return found
+
+
+def _adam(is_table: Mapping[Tensor, bool], spec: Spec) -> torch.optim.AdamW:
     """Groups: matrices (lr_hidden, decayed), tables (lr_embedding), vectors (lr_hidden)."""
-    tables = [weight for weight, name in named.items() if "embed" in name]
-    matrices = [weight for weight, name in named.items() if "embed" not in name and weight.dim() > 1]
-    vectors = [weight for weight, name in named.items() if "embed" not in name and weight.dim() <= 1]
+    tables = [weight for weight, table in is_table.items() if table]
+    matrices = [weight for weight, table in is_table.items() if not table and weight.dim() > 1]
+    vectors = [weight for weight, table in is_table.items() if not table and weight.dim() <= 1]
     groups = [
         {"params": matrices, "lr": spec.lr_hidden, "peak": spec.lr_hidden, "weight_decay": spec.weight_decay},
         {"params": tables, "lr": spec.lr_embedding, "peak": spec.lr_embedding, "weight_decay": 0.0},

@@ -20,6 +20,7 @@ from keel.objective.held import facts_of
 from keel.plan.spec import SCHEMA, Spec, from_json
 from keel.run import starts
 from keel.run.began import Began
+from keel.run.checkpoint import kept_buffers
 
 SEED_STRIDE = 1 << 20  # seeds of runs are small numbers: parts of different runs never share one
 
@@ -129,10 +130,12 @@ def _held(module: Any, part: Part, step: int) -> set[torch.Tensor]:
 
 @torch.no_grad()
 def follow(modules: Mapping[str, nn.Module], parts: Mapping[str, Part], loss: Objective, step: int) -> None:
-    """ema <- m ema + (1 - m) source, for every part that follows one."""
+    """ema <- m ema + (1 - m) source, for every part that follows one; what batch norms have gathered too."""
     for name, part in parts.items():
         if part.ema_of is None:
             continue
         keep = loss.momentum(step)
         for weight, source in zip(modules[name].parameters(), modules[part.ema_of].parameters()):
             weight.lerp_(source, 1.0 - keep)
+        for (_, held), (_, newest) in zip(kept_buffers(modules[name]), kept_buffers(modules[part.ema_of])):
+            held.lerp_(newest, 1.0 - keep) if held.is_floating_point() else held.copy_(newest)
