@@ -8,7 +8,7 @@ from typing import Any
 from keel.errors import Refusal, Refused, StudyError, nearest
 from keel.model.shapes import SHAPES
 from keel.objective.held import facts_of
-from keel.plan import recipe
+from keel.plan import image_frame, recipe
 from keel.plan.arms import arms_of, total_of
 from keel.plan.experiment import Experiment
 from keel.plan.frame import Inputs, frame_of, tokens_of
@@ -20,6 +20,7 @@ from keel.plan.spec import Spec
 from keel.units import show_count, show_duration
 
 MAX_EPOCHS_TOLD = 1.0
+FRAMES = {"images": image_frame.frame_of}  # of other data, that of text
 
 
 def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
         Refused: the corpus is too small for a ladder.
     """
     choices = Choices(inputs.study.overrides)
-    frame, unique = frame_of(inputs, choices)
+    frame, unique = FRAMES.get(inputs.study.data.kind, frame_of)(inputs, choices)
     batch, rungs = tokens_of(inputs, choices, frame, unique)
     _check_size(rungs, batch, inputs.corpus)
     recipe_ = _recipe(choices, frame, rungs, batch, inputs)

@@ -43,28 +43,43 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
     row = next(row for row in inputs.corpus["tokens"] if row["vocabulary"] == vocabulary)
     shared = {name: value for name, value in choices.overrides.items() if name.startswith("model.")}
     loss = loss_of(inputs.study, choices, inputs.category)
-    budget_s = float(inputs.study.budget.time_s or DEFAULT_TIME_S)
-    choices.pick("ladder.time_s", budget_s, unit="s", formula="budget.time_s, else 600 s", source="[budget] or default")
-    budget_s = float(choices.overrides.get("ladder.time_s", budget_s))
+    budget_s = seconds_of(inputs, choices)
     frame = ladder.frame(shared, ladder.widths_from(ladder.MIN_WIDTH), vocabulary, loss)
     for smallest in range(ladder.MIN_WIDTH + 8, ladder.MAX_WIDTH // 4, 8):
         wider = ladder.frame(shared, ladder.widths_from(smallest), vocabulary, loss)
-        unique = unique_tokens(inputs.corpus, row, wider.context)
-        if _ladder_s(inputs.machine, wider, unique) > budget_s or not _fed(wider, unique):
+        if not fits(inputs, wider, unique_tokens(inputs.corpus, row, wider.context), budget_s):
             break
         frame = wider
-    widths = choices.pick(
-        "ladder.widths", list(frame.widths), 
-        formula="w (1, 1.5, 2, 3, 4): the largest w that fits the time and has "
-        f"{frame.defaults.tokens_per_param:g} tokens a parameter in 4 epochs",
-        inputs={"time_s": budget_s}, source="log-spaced sizes over 4x of width", valid="width 16-128 measured",
-        outside=outside(max(frame.widths), 16, 128),
-    )  # fmt: skip
-    frame = ladder.frame(shared, widths, vocabulary, loss)
+    frame = ladder.frame(shared, widths_of(choices, frame, budget_s), vocabulary, loss)
     choices.pick("model.layers", list(frame.layers), formula="2 below width 192, then width / 64", source=THUMB)
     choices.pick("model.context", frame.context, unit="tokens", source=THUMB,
                  formula="128 up to width 96, then doubled with it, at most 1024")  # fmt: skip
     return frame, _unique(inputs.corpus, row, frame.context, choices)
+
+
+def seconds_of(inputs: Inputs, choices: Choices) -> float:
+    """Seconds that the ladder may take on this machine."""
+    budget_s = float(inputs.study.budget.time_s or DEFAULT_TIME_S)
+    choices.pick("ladder.time_s", budget_s, unit="s", formula="budget.time_s, else 600 s", source="[budget] or default")
+    return float(choices.overrides.get("ladder.time_s", budget_s))
+
+
+def fits(inputs: Inputs, frame: Frame, unique: float, budget_s: float) -> bool:
+    """Whether a ladder ends in time, and the data feed its top as its size asks."""
+    return _ladder_s(inputs.machine, frame, unique) <= budget_s and _fed(frame, unique)
+
+
+def widths_of(choices: Choices, frame: Frame, budget_s: float) -> list[int]:
+    """The widths of a ladder that fits, or the user's."""
+    row = frame.defaults
+    widths: list[int] = choices.pick(
+        "ladder.widths", list(frame.widths),
+        formula="w (1, 1.5, 2, 3, 4): the largest w that fits the time and has "
+        f"{row.tokens_per_param:g} tokens a parameter in {row.top_epochs:g} epochs",
+        inputs={"time_s": budget_s}, source="log-spaced sizes over 4x of width", valid="width 16-128 measured",
+        outside=outside(max(frame.widths), 16, 128),
+    )  # fmt: skip
+    return widths
 
 
 def _check_kind(inputs: Inputs) -> None:

@@ -12,15 +12,15 @@ from keel.errors import Problem, StudyError, nearest
 from keel.plan.defaults import OWN, PLAIN, Defaults
 
 SETTABLE = (
-    "tokenizer.vocabulary", "model.family", "model.layers", "model.context", "ladder.widths", "ladder.top_tokens",
-    "ladder.tokens", "ladder.factor", "ladder.replicates", "ladder.time_s", "ladder.level", "train.batch_tokens",
-    "train.lr_scale", "train.lr_embedding", "train.warmup_tokens", "train.decay_fraction", "train.weight_decay",
-    "train.seed", "train.precision", "train.loss", "target.compute", "heldout.max_bytes",
-    "arms.losses", "arms.width", "start.lr", "category", "route",
+    "tokenizer.vocabulary", "model.family", "model.layers", "model.context", "model.image", "model.patch",
+    "ladder.widths", "ladder.top_tokens", "ladder.tokens", "ladder.factor", "ladder.replicates", "ladder.time_s",
+    "ladder.level", "train.batch_tokens", "train.lr_scale", "train.lr_embedding", "train.warmup_tokens",
+    "train.decay_fraction", "train.weight_decay", "train.seed", "train.precision", "train.loss", "target.compute",
+    "heldout.max_bytes", "arms.losses", "arms.width", "start.lr", "category", "route",
 )  # fmt: skip
 WHOLE = frozenset({
-    "tokenizer.vocabulary", "model.layers", "model.context", "ladder.replicates", "train.batch_tokens", "train.seed",
-    "heldout.max_bytes", "arms.width",
+    "tokenizer.vocabulary", "model.layers", "model.context", "model.image", "model.patch", "ladder.replicates",
+    "train.batch_tokens", "train.seed", "heldout.max_bytes", "arms.width",
 })  # fmt: skip
 MOST_SEEDS = 1 << 32
 SHARES = frozenset({"ladder.level", "train.decay_fraction"})

@@ -1,0 +1,75 @@
+"""The frame of a ladder on images: their side in pixels, patches, widths that fit the time; positions are patches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keel.errors import StudyError
+from keel.model.shapes import head_width
+from keel.model.shapes.vision_check import patches_of
+from keel.model.shapes.vision_ladder import RULES, at
+from keel.plan import ladder
+from keel.plan.frame import THUMB, Inputs, fits, seconds_of, widths_of
+from keel.plan.ladder import Frame
+from keel.plan.losses import Loss, loss_of
+from keel.plan.recipe import Choices
+
+# (least side in pixels, patch): about 50 to 200 patches an image. A rule of thumb: 16 is ViT's at 224 pixels.
+PATCHES = ((128, 16), (56, 8), (24, 4), (0, 2))
+SHALLOW, SHALLOW_WIDTH = 4, 192
+
+
+def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
+    """Sizes that fit the time, and the positions of one pass over the training images.
+
+    Raises:
+        StudyError: images without labels for a loss that needs them; a side that patches do not fill.
+    """
+    seen = inputs.corpus
+    loss = loss_of(inputs.study, choices, inputs.category)
+    side, patch = _sides(seen, choices)
+    classes = int((seen.get("classes") or {}).get("count") or 0)
+    unique = float(seen["split"]["train_images"]) * patches_of(side, patch)
+    budget_s = seconds_of(inputs, choices)
+    frame = _frame(choices, loss, ladder.widths_from(ladder.MIN_WIDTH), side, patch, classes)
+    for smallest in range(ladder.MIN_WIDTH + 8, ladder.MAX_WIDTH // 4, 8):
+        wider = _frame(choices, loss, ladder.widths_from(smallest), side, patch, classes)
+        if not fits(inputs, wider, unique, budget_s):
+            break
+        frame = wider
+    frame = _frame(choices, loss, widths_of(choices, frame, budget_s), side, patch, classes)
+    published = RULES[loss.family].source
+    choices.pick("model.layers", list(frame.layers), source=f"{THUMB}; from {SHALLOW_WIDTH} on {published}",
+                 formula=f"{SHALLOW} below width {SHALLOW_WIDTH}, then as published")  # fmt: skip
+    choices.pick("data.unique_tokens", round(unique), unit="tokens", formula="images to train on x patches",
+                 inputs={"images": seen["split"]["train_images"], "patches": frame.context},
+                 source="counted (keel look)")  # fmt: skip
+    return frame, unique
+
+
+def _sides(seen: Mapping[str, Any], choices: Choices) -> tuple[int, int]:
+    """Pixels of an image's side and of a patch's."""
+    short = int(seen["size"]["side_pixels"])
+    patch = int(choices.overrides.get("model.patch", next(size for least, size in PATCHES if short >= least)))
+    side = choices.pick("model.image", max(patch, short // patch * patch), unit="pixels", source="measured (keel look)",
+                        formula="the median of the shorter sides, at most 224, in whole patches")  # fmt: skip
+    choices.pick(
+        "model.patch", patch, unit="pixels", source=THUMB, formula="16 from 128 pixels on, 8 from 56, 4 from 24"
+    )
+    if side % patch:
+        raise StudyError("'model.image' is no whole number of patches", why=f"{side} pixels, patches of {patch}",
+                         fix=f"write {max(patch, side // patch * patch)}", where="[set]")  # fmt: skip
+    return int(side), patch
+
+
+def _frame(choices: Choices, loss: Loss, widths: Sequence[int], side: int, patch: int, classes: int) -> Frame:
+    heads, layers = head_width(tuple(widths)), choices.overrides.get("model.layers")
+    sizes = []
+    for width in widths:
+        size = at(loss.family, width, image=side, patch=patch, classes=classes,
+                  head_width=heads if RULES[loss.family].heads else 0)  # fmt: skip
+        shallow = RULES[loss.family].heads and width < SHALLOW_WIDTH
+        depth = int(layers) if layers else SHALLOW if shallow else size.layers
+        sizes.append(type(size)(**{**vars(size), "layers": depth}))
+    return Frame(loss.name, loss.options, loss.family, tuple(sizes), sizes[0].context, 0)
