@@ -14,7 +14,7 @@ from keel.corpus.images.captions import shared
 from keel.corpus.images.decode import decode
 from keel.corpus.images.hashes import Print, clusters, near_pairs, print_of
 from keel.corpus.images.show import show
-from keel.corpus.look import look, source_of
+from keel.corpus.look import look
 from keel.corpus.new import new
 from keel.corpus.readers import Document
 from keel.corpus.split import is_heldout
@@ -262,8 +262,6 @@ def test_look_and_plan_on_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         plan(place, load(place, ("train.loss=clm",)))
     with pytest.raises(Refused, match="the plan has no runs"):
         read_ladder(place)
-    with study_error(NOT_TRAINED):
-        source_of(place, study)
 
 
 def test_evidence_of_other_images_is_refused(tmp_path: Path) -> None:
