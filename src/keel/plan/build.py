@@ -46,7 +46,7 @@ def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
         "study": inputs.study.model_dump(mode="json", by_alias=True), "study_sha256": inputs.study.digest(),
         "family": frame.family, "objective": frame.loss, "losses": offered,
         "judge": facts_of(frame.loss, frame.options).judge,
-        "tokenizer": {"vocabulary": frame.tokens},
+        "tokenizer": {"vocabulary": frame.tokens} if frame.tokens else None,
         "level": choices.pick("ladder.level", 0.9, formula="", source="convention: a 90 % interval"),
         "heldout_max_bytes": recipe_["heldout_max_bytes"],
         "unique_tokens": unique, "experiments": [item.json() for item in experiments],

@@ -26,8 +26,9 @@ class Defaults(NamedTuple):
     Peak rate of hidden layers = `lr_scale` / width (D / 4.5e5)^`lr_growth`, D the longest run of its size; of tables
     `lr_embedding`. Batch = `batch_tokens` (D / 1.6e6)^`batch_growth`, D the top rung's tokens. The top rung sees
     `tokens_per_param` N, at most `top_epochs` of the corpus, and costs `factor` times the largest below it; no run below
-    sees fewer than `least_tokens`, nor more than `most_epochs` of the corpus. `masking_rate`: of losses that have one (None: the loss's own default).
-    `target_why`: how the next run grows. `wants_source`: what was measured of the tokens a parameter that this kind of
+    sees fewer than `least_tokens`, nor more than `most_epochs` of the corpus. `masking_rate`: of losses that have one
+    (None: the loss's own default). `target_why`: how the next run grows. `wants_source`: what was measured of the
+    tokens a parameter that this kind of
     loss wants, where no rule is known.
     """
 

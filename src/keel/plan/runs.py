@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from keel.corpus.images.named import named
 from keel.files import digest
 from keel.model.shapes import FEATURES, SHAPES, Size
 from keel.objective import cost
@@ -14,7 +15,7 @@ from keel.plan.frame import Inputs, threads_of
 from keel.plan.spec import Spec
 from keel.size.time import seconds_per_token
 
-GATE = "finite loss, and held-out text judged better than by token frequencies alone"
+GATE = "finite loss, and what is held out judged better than by frequencies alone"
 MIN_STEPS = 20  # a shorter run says nothing of its recipe
 SCRATCH: Mapping[str, Any] = {"kind": "scratch"}
 
@@ -62,7 +63,9 @@ def spec_of(
 
 
 def own_data(corpus: Mapping[str, Any], recipe: Mapping[str, Any], family: str, vocabulary: int) -> dict[str, Any]:
-    """What a run of this family reads in tokens of the corpus's own tokenizer."""
+    """What a run of this family reads: images as they are, text in tokens of the corpus's own tokenizer."""
+    if "tokenizer" not in corpus:
+        return named(corpus)
     found = data_of(corpus, recipe, corpus["tokenizer"]["sha256"], vocabulary)
     return found | ({"pad_first": True} if FEATURES[family].positions_from_pad else {})
 

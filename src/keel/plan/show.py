@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from keel.model.shapes import FEATURES
 from keel.plan.losses import show as show_losses
 from keel.plan.losses import show_added
 from keel.plan.show_decision import plain, show_decision
@@ -32,8 +31,7 @@ def show(made: Mapping[str, Any], why: str | None = None) -> str:
 
 def _ladder(made: Mapping[str, Any], why: str | None) -> list[str]:
     lines = [
-        f"ladder  {made['family']} {FEATURES[made['family']].kind} from fresh weights, loss {made['objective']}, "
-        f"vocabulary {made['tokenizer']['vocabulary']}",
+        f"ladder  {made['family']} from fresh weights, loss {made['objective']}" + _of_tokens(made["tokenizer"]),
         *_added(made),
         *show_losses(made["losses"], made["objective"], why == "loss"),
         f"total   {made['totals']['text']} ({show_count(made['totals']['flop'])} FLOP, "
@@ -46,6 +44,10 @@ def _ladder(made: Mapping[str, Any], why: str | None) -> list[str]:
     warning = f"; {target['warning']}" if target["warning"] else ""
     aim = f"{show_count(target['params'])} params on {show_count(target['tokens'])} tokens ({target['flop']:.2g} FLOP)"
     return [*lines, "", f"then    forecast {aim}{warning}", ""]
+
+
+def _of_tokens(tokenizer: Mapping[str, Any] | None) -> str:
+    return f", vocabulary {tokenizer['vocabulary']}" if tokenizer else ""
 
 
 def _added(made: Mapping[str, Any]) -> list[str]:
