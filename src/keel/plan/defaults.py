@@ -25,9 +25,9 @@ class Defaults(NamedTuple):
 
     Peak rate of hidden layers = `lr_scale` / width (D / 4.5e5)^`lr_growth`, D the longest run of its size; of tables
     `lr_embedding`. Batch = `batch_tokens` (D / 1.6e6)^`batch_growth`, D the top rung's tokens. The top rung sees
-    `tokens_per_param` N, at most `top_epochs` of the corpus, and costs `factor` times the largest below it; no run below
+    `tokens_per_param` N, at most `top_epochs` of the corpus, and costs `factor` times the largest below; no run below
     sees fewer than `least_tokens`, nor more than `most_epochs` of the corpus. `masking_rate`: of losses that have one
-    (None: the loss's own default). `target_why`: how the next run grows. `wants_source`: what was measured of the
+    (None: the loss's own default). `batch_samples` > 0: a batch is so many samples whatever D is. `target_why`: how the next run grows. `wants_source`: what was measured of the
     tokens a parameter that this kind of
     loss wants, where no rule is known.
     """
@@ -52,6 +52,7 @@ class Defaults(NamedTuple):
     factor: float
     factor_source: str
     top_epochs: float = 4.0
+    batch_samples: int = 0
     least_tokens: float = 0.0
     most_epochs: float = float("inf")
     masking_rate: float | None = None
@@ -91,6 +92,17 @@ REPLACED = MASKED._replace(
     masking_rate=None, masking_source="", wants_source=f"{MEASURED}; of MLM",
     lr_source=f"{MASKED.lr_source}; measured on MLM", embedding_source=f"{MASKED.embedding_source}; measured on MLM",
     batch_source=f"{MASKED.batch_source}; measured on MLM", tokens_source=f"{MASKED.tokens_source}; measured on MLM",
+)  # fmt: skip
+TOUVRON = "Touvron et al. 2021, arXiv:2012.12877, section 6: hundreds of epochs, at larger sizes"
+CLASSED = PLAIN._replace(
+    lr_scale=0.064, lr_growth=0.0, lr_formula="hidden rate = scale / width",
+    lr_source="convention: 1e-3 at width 64; not measured on a ladder", lr_embedding=0.001,
+    embedding_source="convention: as the layers; not measured", batch_growth=0.0, batch_samples=64,
+    batch_formula="64 images", batch_source="convention; not measured", batch_valid="not measured",
+    batch_range=(0.0, float("inf")), tokens_per_param=60.0, top_epochs=30.0,
+    tokens_source=f"convention, not measured; {TOUVRON}", tokens_valid="not measured",
+    tokens_params=(0.0, float("inf")), target_why=f"N and D grown alike: {ALIKE_SOURCE}, of decoders; of images it is not known",
+    wants_source="not measured for images", wants_valid="none",
 )  # fmt: skip
 DEFAULTS: Mapping[Judge, Defaults] = {
     "bits_per_byte": PLAIN,

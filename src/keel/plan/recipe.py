@@ -135,8 +135,10 @@ def batch_tokens_of(top_tokens: float, context: int, row: Defaults = PLAIN) -> i
     """B = 512 (D / 1.6e6)^.571 tokens, in whole windows, at least four; one batch for the whole ladder.
 
     The anchor is our own best of 512, 1024, 2048 at D = 1.6e6; the exponent is Step Law's (arXiv:2503.04715). `row`
-    may say another anchor and exponent.
+    may say another anchor and exponent, or a number of samples.
     """
+    if row.batch_samples:
+        return context * row.batch_samples
     wanted = row.batch_tokens * (top_tokens / 1.6e6) ** row.batch_growth
     return context * max(4, int(wanted / context + 0.5))
 
