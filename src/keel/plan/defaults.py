@@ -27,8 +27,8 @@ class Defaults(NamedTuple):
     `lr_embedding`. Batch = `batch_tokens` (D / 1.6e6)^`batch_growth`, D the top rung's tokens. The top rung sees
     `tokens_per_param` N, at most `top_epochs` of the corpus, and costs `factor` times the largest below; no run below
     sees fewer than `least_tokens`, nor more than `most_epochs` of the corpus. `masking_rate`: of losses that have one
-    (None: the loss's own default). `batch_samples` > 0: a batch is so many samples whatever D is. `target_why`: how the next run grows. `wants_source`: what was measured of the
-    tokens a parameter that this kind of
+    (None: the loss's own default). `batch_samples` > 0: a batch is so many samples, whatever D is. `target_why`: how the
+    next run grows. `wants_source`: what was measured of the tokens a parameter that this kind of
     loss wants, where no rule is known.
     """
 
@@ -101,7 +101,8 @@ CLASSED = PLAIN._replace(
     batch_formula="64 images", batch_source="convention; not measured", batch_valid="not measured",
     batch_range=(0.0, float("inf")), tokens_per_param=60.0, top_epochs=30.0,
     tokens_source=f"convention, not measured; {TOUVRON}", tokens_valid="not measured",
-    tokens_params=(0.0, float("inf")), target_why=f"N and D grown alike: {ALIKE_SOURCE}, of decoders; of images it is not known",
+    tokens_params=(0.0, float("inf")),
+    target_why=f"N and D grown alike: {ALIKE_SOURCE}, of decoders; of images it is not known",
     wants_source="not measured for images", wants_valid="none",
 )  # fmt: skip
 DEFAULTS: Mapping[Judge, Defaults] = {
