@@ -8,8 +8,10 @@ from typing import Any
 
 from keel.model.shapes import FEATURES, VISION
 
-# Families with a forward pass of our own; every other name is the library's model as it is.
-OWN: Mapping[str, str] = {"llama": "keel.model.llama"}
+# Families with a file of their own; every other name is the library's model as it is.
+OWN: Mapping[str, str] = {
+    "llama": "keel.model.llama", "clip-text": "keel.model.clip_text", "scale": "keel.model.scale",
+}  # fmt: skip
 FAMILIES = (*FEATURES, *VISION)
 
 

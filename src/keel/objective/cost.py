@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.model.shapes import SHAPES, Params, Size
+from keel.objective.fact import Model
 from keel.objective.facts import FACTS, Facts
 from keel.objective.held import facts_of
 from keel.objective.work import flop
@@ -30,11 +31,17 @@ def flop_per_token(loss: str, options: Mapping[str, Any], family: str, size: Siz
     facts = _known(loss, options)
     if facts is not None and facts.models is not None:
         models = facts.models(options, family, size)
-        return sum(flop(shapes, shapes.shape(m.size), m.work, m.head) + m.more for m in models) / size.context
+        return sum(_flop(model, family) for model in models) / size.context
     beside = facts.beside(options, size.context) if facts is not None and facts.beside else 0.0
     if facts is None or facts.work is None:
         return shapes.flop_per_token(shape) + beside / size.context
     return (flop(shapes, shape, facts.work(options, size.context)) + beside) / size.context
+
+
+def _flop(model: Model, family: str) -> float:
+    """One sample through one of a loss's models."""
+    shapes = SHAPES[model.family or family]
+    return flop(shapes, shapes.shape(model.size), model.work, model.head) + model.more
 
 
 def head_of(loss: str, options: Mapping[str, Any], family: str, size: Size) -> str:

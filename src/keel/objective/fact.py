@@ -14,11 +14,15 @@ from keel.objective.work import Work
 # "replaced_bits_per_byte": a discriminator's bits, a byte of held-out text, on which of its tokens are other ones. The
 # corruption is fixed and is no generator's, or a better generator would look like a worse discriminator: 15 % of the
 # tokens give way to draws from the training text's token counts, once and the same for every model.
+# "class_nats": mean nats of a held-out image's class; ln K where nothing is known of K classes that are as frequent.
+# "recall": of held-out pairs, the share whose caption is the nearest to its image.
 # "target_bits_per_byte": nats of the target tokens a byte of text, where an encoder reads part of it.
-Judge = Literal["bits_per_byte", "masked_bits_per_byte", "replaced_bits_per_byte", "target_bits_per_byte"]
+Judge = Literal[
+    "bits_per_byte", "masked_bits_per_byte", "replaced_bits_per_byte", "target_bits_per_byte", "class_nats", "recall"
+]  # fmt: skip
 # "windows" of packed text, whole "documents" (long ones in pieces), "pairs" of texts, "parallel" lines, "instructions"
-# with their answers.
-Reads = Literal["windows", "documents", "pairs", "parallel", "instructions"]
+# with their answers, "images" with their labels, "image-text": images with captions.
+Reads = Literal["windows", "documents", "pairs", "parallel", "instructions", "images", "image-text"]
 Use = str
 Roles = Callable[[Mapping[str, Any], int], tuple[str, ...]]
 WorkOf = Callable[[Mapping[str, Any], int], Work]
@@ -37,12 +41,16 @@ class Cite(NamedTuple):
 
 
 class Model(NamedTuple):
-    """A model that a loss trains: its head, its size, what one sample puts through it, and FLOP beyond training it."""
+    """A model that a loss trains: its head, its size, what one sample puts through it, and FLOP beyond training it.
+
+    `family` is named where it is another than the run's.
+    """
 
     head: str
     size: Size
     work: Work
     more: float = 0.0
+    family: str = ""
 
 
 ModelsOf = Callable[[Mapping[str, Any], str, Size], tuple[Model, ...]]

@@ -113,7 +113,7 @@ class _Gradients:
         loss = {name: term / self.counts[name] for name, term in terms.items() if self.counts[name]}
         if pulled is not None:
             features, pull = pulled
-            loss[COUPLED] = torch.stack([(features[name] * pull[name]).sum() for name in features]).sum()
+            loss[COUPLED] = torch.stack([(features[name] * pull[name]).sum() for name in pull]).sum()
         if not any(value.requires_grad for value in loss.values()):
             if self.sharded:
                 raise StudyError("a micro-batch has no gradient", why="sharded ranks go back together, and the others "
@@ -130,14 +130,15 @@ class _Gradients:
     def couple(self, terms: Sums, everyone: Features) -> Features:
         """Gradient of the coupled terms by all features; what they have by weights (a temperature) is added here."""
         loss = torch.stack([self._weight(name) / self.counts[name] * term for name, term in terms.items()]).sum()
+        pulled = {name: of for name, of in everyone.items() if of.requires_grad}
         if self.apart is None:
             loss.backward()  # type: ignore[no-untyped-call]
-            found: Sequence[Tensor | None] = [of.grad for of in everyone.values()]
+            found: Sequence[Tensor | None] = [of.grad for of in pulled.values()]
         else:
-            found = torch.autograd.grad(loss, [*everyone.values(), *self.params], allow_unused=True)
-            self._add(COUPLED, found[len(everyone) :])
+            found = torch.autograd.grad(loss, [*pulled.values(), *self.params], allow_unused=True)
+            self._add(COUPLED, found[len(pulled) :])
         return {
-            name: torch.zeros_like(of) if grad is None else grad for (name, of), grad in zip(everyone.items(), found)
+            name: torch.zeros_like(of) if grad is None else grad for (name, of), grad in zip(pulled.items(), found)
         }
 
     def _weight(self, name: str) -> float:
@@ -190,7 +191,8 @@ def _couple(
             gathered = [torch.empty_like(whole) for _ in range(number)]
             dist.all_gather(gathered, whole)
             whole = torch.cat(gathered)
-        everyone[name] = whole.requires_grad_()
+        # Whole numbers tell samples from each other, as a caption's digest does; nothing is pulled through them.
+        everyone[name] = whole.requires_grad_(whole.is_floating_point())
     terms = parallel.inside(parts, lambda: objective.batch_losses(parts, everyone, mine))
     by_feature = grads.couple(terms, everyone)
     for name, term in terms.items():
