@@ -136,3 +136,13 @@ def show_usd(value: float) -> str:
         ('$41', '$20,000', '$0.031')
     """
     return f"${value:,.0f}" if abs(value) >= 10 else f"${value:.2g}"
+
+
+def value_field(judge: str) -> str:
+    """The field of result.json that holds what a judge measured.
+
+    Example:
+        >>> value_field("masked_bits_per_byte"), value_field("class_nats")
+        ('bits_per_byte', 'class_nats')
+    """
+    return "bits_per_byte" if judge.endswith("bits_per_byte") else judge

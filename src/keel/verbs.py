@@ -32,7 +32,7 @@ def look(folder: Path, study: Study) -> Answer:
         answer.problems.append(told)
         return answer
     corpus = read_json(folder / "evidence" / "corpus.json", seen.CORPUS)
-    found, tokenizer_json = measure.measure(folder, study, seen.source_of(folder, study), corpus)
+    found, tokenizer_json = measure.measure(folder, study, seen.text_source(folder, study), corpus)
     write_text(folder / base.TOKENIZER, tokenizer_json)
     write_json(folder / base.BASE, base.SCHEMA, found)
     answer.result["base"], answer.text = found, f"{answer.text}\n{base.show(found)}"

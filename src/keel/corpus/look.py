@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from keel.answer import Answer, Number
+from keel.corpus.images.items import ImageSource, open_images
 from keel.corpus.look_pairs import measure_pairs
 from keel.corpus.look_text import measure_text
 from keel.corpus.machine import machine
 from keel.corpus.pair_source import PairSource, open_pairs
 from keel.corpus.readers import Source, open_source
-from keel.data import NOT_TRAINED, OF_IMAGES
-from keel.errors import Problem, StudyError
+from keel.data import OF_IMAGES
+from keel.errors import Problem
 from keel.files import digest, read_json, write_json, write_text
 from keel.study import Study
 from keel.units import show_bytes, show_count
@@ -23,15 +24,15 @@ SYSTEM = (("cores_free", "cores"), ("memory_free_bytes", "bytes"), ("disk_free_b
 CORPUS, MACHINE = "keel.corpus/1", "keel.machine/1"
 
 
-def source_of(folder: Path, study: Study) -> Source | PairSource:
-    """The study's corpus as a source of documents, or of pairs.
-
-    Raises:
-        StudyError: it is of images; `open_images` finds those.
-    """
+def source_of(folder: Path, study: Study) -> Source | PairSource | ImageSource:
+    """The study's corpus as a source of documents, of pairs, or of images."""
     if study.data.kind in OF_IMAGES:
-        raise StudyError(f"[data] is {study.data.kind}", why=NOT_TRAINED, fix="name text or pairs of texts",
-                         where="study.toml: [data] image")  # fmt: skip
+        return open_images(folder, study.data)
+    return text_source(folder, study)
+
+
+def text_source(folder: Path, study: Study) -> Source | PairSource:
+    """The study's corpus as a source of documents, or of pairs."""
     return open_source(folder, study.data) if study.data.kind == "text" else open_pairs(folder, study.data)
 
 
@@ -48,7 +49,7 @@ def look(folder: Path, study: Study) -> Answer:
     """Write evidence/corpus.json, evidence/machine.json and evidence/tokenizer.json; of images, images.json."""
     if study.data.kind in OF_IMAGES:
         return _look_images(folder, study)
-    source = source_of(folder, study)
+    source = text_source(folder, study)
     corpus, tokenizer_json = measure_corpus(source, study)
     computer = machine(folder)
     evidence = folder / "evidence"
@@ -65,7 +66,6 @@ def look(folder: Path, study: Study) -> Answer:
 
 def _look_images(folder: Path, study: Study) -> Answer:
     """Write evidence/images.json and evidence/machine.json."""
-    from keel.corpus.images.items import open_images
     from keel.corpus.images.look import SCHEMA, measure_images
     from keel.corpus.images.show import show as shown
 

@@ -10,6 +10,7 @@ from keel.errors import StudyError
 
 if TYPE_CHECKING:
     from keel.evaluate.bits_per_byte import Judgement
+    from keel.evaluate.classes import Classed
     from keel.evaluate.exam import Exam
 
 JUDGES: Mapping[str, str] = {
@@ -17,11 +18,25 @@ JUDGES: Mapping[str, str] = {
     "masked_bits_per_byte": "keel.evaluate.exam:masked",
     "replaced_bits_per_byte": "keel.evaluate.exam:replaced",
     "target_bits_per_byte": "keel.evaluate.exam:target",
+    "class_nats": "keel.evaluate.exam:classes",
 }
+# The fields of a result that a judge fills.
+TEXT_FIELDS = ("loss_nats_per_token", "bits_per_byte", "standard_error")
+FIELDS: Mapping[str, tuple[str, ...]] = {"class_nats": ("class_nats", "standard_error", "accuracy")}
 
 
-def judge(name: str) -> Callable[[Exam], Judgement]:
-    """The judge of this name: a trained model and held-out text -> a judgement.
+def unjudged(name: str) -> dict[str, None]:
+    """The part of a result that a judge would have filled.
+
+    Example:
+        >>> unjudged("class_nats")
+        {'class_nats': None, 'standard_error': None, 'accuracy': None}
+    """
+    return dict.fromkeys(FIELDS.get(name, TEXT_FIELDS))
+
+
+def judge(name: str) -> Callable[[Exam], Judgement | Classed]:
+    """The judge of this name: a trained model and held-out data -> a judgement.
 
     Raises:
         StudyError: nobody has written it yet.

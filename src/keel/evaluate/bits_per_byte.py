@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +31,21 @@ class Judgement(NamedTuple):
     bytes: int
     standard_error: float | None = None
     bar: float | None = None
+
+    @property
+    def floor(self) -> str:
+        """What `bar` is, in words."""
+        return "token frequencies alone"
+
+    @property
+    def value(self) -> float:
+        """What sizes are compared by."""
+        return self.bits_per_byte
+
+    def told(self) -> dict[str, Any]:
+        """Its part of a result."""
+        return {"loss_nats_per_token": self.nats_per_token, "bits_per_byte": self.bits_per_byte,
+                "standard_error": self.standard_error}  # fmt: skip
 
 
 def judge(

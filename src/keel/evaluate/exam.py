@@ -7,14 +7,19 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from keel.corpus.images.store import Store
+from keel.corpus.instructions import Instructions
+from keel.corpus.parallel import Bitext
 from keel.corpus.shards import Shards
 from keel.corpus.store import Corpus
 from keel.corpus.vocabulary import SPECIAL, Vocabulary
 from keel.errors import StudyError
 from keel.evaluate import bits_per_byte, masked_pairs, targets
+from keel.evaluate import classes as labelled
 from keel.evaluate import masked as filling
 from keel.evaluate import replaced as detecting
 from keel.evaluate.bits_per_byte import Judgement, unigram_bits_per_byte
+from keel.evaluate.classes import Classed
 from keel.objective.base import Objective, Sample
 
 
@@ -58,11 +63,22 @@ def causal(exam: Exam) -> Judgement:
 def masked(exam: Exam) -> Judgement:
     """Bits per byte of filling in: of a stream of text, or of each pair with both its sides in sight."""
     if not isinstance(exam.corpus, Shards):
-        return masked_pairs.judge(exam.parts, exam.objective, exam.heldout, exam.corpus.token_counts(), _scale(exam))
+        counts = _tokens(exam).token_counts()
+        return masked_pairs.judge(exam.parts, exam.objective, exam.heldout, counts, _scale(exam))
     held, size = exam.corpus.heldout, exam.corpus.heldout_bytes
     found = filling.judge(exam.model, exam.vocabulary, held, size, exam.context)
     asked = held[exam.vocabulary.kinds(held) != SPECIAL]
     return found._replace(bar=unigram_bits_per_byte(exam.corpus.token_counts(), asked, size))
+
+
+def classes(exam: Exam) -> Classed:
+    """Nats of the labels of held-out images."""
+    store = exam.corpus
+    if not isinstance(store, Store):
+        raise StudyError("this judge sees images", why=f"the corpus is {store.kind}", where="[data]",
+                         fix="choose a loss that this data can feed")  # fmt: skip
+    labels = store.labels()
+    return labelled.judge(exam.model.library, exam.heldout, labels[~store.heldout() & (labels >= 0)])
 
 
 def replaced(exam: Exam) -> Judgement:
@@ -75,13 +91,22 @@ def replaced(exam: Exam) -> Judgement:
 
 def target(exam: Exam) -> Judgement:
     """Bits per byte of what the loss has its model write."""
-    return targets.judge(exam.parts, exam.objective, exam.heldout, exam.corpus.token_counts(), _scale(exam))
+    return targets.judge(exam.parts, exam.objective, exam.heldout, _tokens(exam).token_counts(), _scale(exam))
 
 
 def _scale(exam: Exam) -> float:
     """Bytes of the text for one byte of its tokens' pieces: not 1 where the tokenizer changed the text."""
-    known = targets.piece_bytes(exam.vocabulary)[exam.corpus.heldout_tokens()].sum()
-    return float(exam.corpus.heldout_bytes / known) if known else 1.0
+    corpus = _tokens(exam)
+    known = targets.piece_bytes(exam.vocabulary)[corpus.heldout_tokens()].sum()
+    return float(corpus.heldout_bytes / known) if known else 1.0
+
+
+def _tokens(exam: Exam) -> Shards | Bitext | Instructions:
+    """The corpus, of tokens."""
+    if isinstance(exam.corpus, Store):
+        raise StudyError("this judge reads text", why=f"the corpus is {exam.corpus.kind}", where="[data]",
+                         fix="choose a loss that this data can feed")  # fmt: skip
+    return exam.corpus
 
 
 def _text(exam: Exam) -> Shards:

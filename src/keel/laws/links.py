@@ -99,6 +99,7 @@ LINKS: dict[str, Link] = {
     "bits_per_token": _identity("bits_per_token"),
     "nats_per_byte": _identity("nats_per_byte"),
     "bits_per_byte": _identity("bits_per_byte"),
+    "class_nats": _identity("class_nats"),
     "perplexity": Link(
         "perplexity", "loss = ln(perplexity)", lambda v: np.log(np.asarray(v, dtype=float)),
         lambda z: np.exp(np.asarray(z, dtype=float)), _above_one,

@@ -57,6 +57,10 @@ class Llama(LlamaShapes):
 
         return LlamaForCausalLM(self.config(shape) if given is None else given)
 
+    def module(self, shape: Shape, head: str, ids: Mapping[str, int | None]) -> Any:
+        """The library's own module; a decoder has one head."""
+        return self.library(shape)
+
     def build(
         self, shape: Shape, precision: Precision, seed: int, ids: Mapping[str, int | None] = NO_IDS,
         head: str = "tokens", given: Any = None,

@@ -45,13 +45,17 @@ class Text:
         Tables N(0, .02^2), so that the first loss of a tied head is ln V; norms at 1, biases at 0.
         Reference: Radford et al. 2019, section 2.3 (residual scaling).
         """
-        made = library(
-            self.name, shape, head=head, pad=ids["pad"], bos=ids["bos"], eos=ids["eos"],
-            decoder_start=ids["decoder_start"], given=given,
-        )  # fmt: skip
+        made = self.module(shape, head, ids, given)
         trunk = Trunk(made, HEADS.get(self.name, PLAIN), precision)
         initialise(trunk, shape, seed)
         return trunk
+
+    def module(self, shape: Shape, head: str, ids: Mapping[str, int | None], given: Any = None) -> Any:
+        """The library's own module."""
+        return library(
+            self.name, shape, head=head, pad=ids["pad"], bos=ids["bos"], eos=ids["eos"],
+            decoder_start=ids["decoder_start"], given=given,
+        )  # fmt: skip
 
     def export(self, trunk: Trunk, folder: Path) -> None:
         """Write weights and config as the library itself would."""

@@ -92,6 +92,7 @@ class VisionTrunk(nn.Module):
     def forward(self, pixel_values: Tensor) -> States:
         """States behind the last norm."""
         mixed = self.body_dtype != torch.float32
+        pixel_values = pixel_values.to(next(self.parameters()).dtype)
         with torch.autocast(pixel_values.device.type, dtype=self.body_dtype, enabled=mixed):
             found = self._states(pixel_values)
         return States(*(state.float() for state in found)) if mixed else found
@@ -115,6 +116,11 @@ class VisionTrunk(nn.Module):
         assert isinstance(last, nn.Linear), "this model has no classifier"
         return last
 
+    def joint(self, pooled: Tensor) -> Tensor:
+        """(B, d) -> (B, e): a tower's states in the space that it shares with text."""
+        found: Tensor = self.library.visual_projection(pooled)
+        return found
+
     def logits(self, pooled: Tensor) -> Tensor:
         """(B, d) -> (B, C), in fp32 at least."""
         return linear(pooled, self.classifier.weight, self.classifier.bias)
@@ -136,9 +142,15 @@ class Vision:
         head: str = "", given: Any = None,
     ) -> VisionTrunk:  # fmt: skip
         """Fresh weights from `seed`; images have no special tokens, so `ids` say nothing here."""
-        trunk = VisionTrunk(library(self.name, shape, head=head, given=given), precision)
+        trunk = VisionTrunk(self.module(shape, head, ids, given), precision)
         initialise(trunk.library, seed)
         return trunk
+
+    def module(
+        self, shape: Shape, head: str = "", ids: Mapping[str, int | None] | None = None, given: Any = None
+    ) -> Any:
+        """The library's own module."""
+        return library(self.name, shape, head=head, given=given)
 
     def export(self, trunk: VisionTrunk, folder: Path) -> None:
         """Write weights and config as the library itself would."""

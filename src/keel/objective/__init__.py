@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 OBJECTIVES: Mapping[str, str] = {
     "alexatm": "keel.objective.alexatm:AlexaTM",
     "bart": "keel.objective.bart:BART",
+    "classify": "keel.objective.classify:Classify",
+    "clip": "keel.objective.contrastive:CLIP",
     "clm": "keel.objective.clm:CLM",
     "distil": "keel.objective.distil:Distil",
     "instruct": "keel.objective.instruct:Instruct",
@@ -26,6 +28,7 @@ OBJECTIVES: Mapping[str, str] = {
     "prefix_lm": "keel.objective.prefix_lm:PrefixLM",
     "rtd": "keel.objective.rtd:RTD",
     "rtd-v3": "keel.objective.rtd_v3:RTDv3",
+    "siglip": "keel.objective.contrastive:SigLIP",
     "sop": "keel.objective.sop:SOP",
     "span_corruption": "keel.objective.span_corruption:SpanCorruption",
     "tlm": "keel.objective.tlm:TLM",

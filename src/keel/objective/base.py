@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from keel.corpus.images.augment import Settings
 from keel.corpus.vocabulary import Vocabulary
 from keel.errors import StudyError, nearest
 from keel.model.shapes import Size
+from keel.objective import pixels
 from keel.objective.facts import Facts
 
 Sums = dict[str, Tensor]
@@ -117,7 +119,8 @@ class Sample(NamedTuple):
     """One unit of data with its place in the corpus: a packed window, a document, or two texts that belong together.
 
     `second` is the other text of a pair; `languages` names those of the two, where they are known. `elsewhere` draws a
-    text from another document than this one's; None where there is no other.
+    text from another document than this one's; None where there is no other. Of images, `image` (3, H, H) is made for
+    this epoch, fp32, and `label` the number of its class; the tokens are then those of its caption, or none.
     """
 
     id: int
@@ -125,6 +128,8 @@ class Sample(NamedTuple):
     second: np.ndarray | None = None
     languages: tuple[str, ...] = ()
     elsewhere: Callable[[np.random.Generator], np.ndarray] | None = None
+    image: np.ndarray | None = None
+    label: int | None = None
 
 
 class Window(NamedTuple):
@@ -190,6 +195,10 @@ class Objective(ABC):
     def window(self, context: int) -> Window:
         """What a sample of packed text holds where a model sees `context` positions."""
         return Window(context, context)
+
+    def pixels(self, side: int, background: str) -> Settings:
+        """How an image becomes numbers, as the options say; `side` in pixels."""
+        return pixels.settings_of(self.options, side, background)
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """The modules this loss trains; one model unless said otherwise."""

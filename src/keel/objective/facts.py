@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.objective.fact import Cite, Facts, Judge, Use, no_roles
+from keel.objective.facts_contrastive import CONTRASTIVE
+from keel.objective.facts_images import IMAGES
 from keel.objective.facts_instruct import INSTRUCT
 from keel.objective.facts_seq2seq import SEQ2SEQ, TWO_STACKS
 from keel.objective.trained import judged_pairs, line_work, rtd_models, rtd_v3_models
@@ -181,5 +183,7 @@ FACTS: Mapping[str, Facts] = {
     ),
     **SEQ2SEQ,
     **INSTRUCT,
+    **IMAGES,
+    **CONTRASTIVE,
     **HOLDERS,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keel.errors import StudyError
-from keel.model.shapes import FEATURES
+from keel.model.shapes import FEATURES, VISION
 
 
 def check_head(loss: str, family: str, head: str) -> None:
@@ -16,6 +16,7 @@ def check_head(loss: str, family: str, head: str) -> None:
         >>> check_head("rtd", "electra", "replaced")
     """
     able = [name for name, features in FEATURES.items() if head in {**features.heads, **features.own_heads}]
+    able += [name for name, shapes in VISION.items() if head in shapes.heads]
     if family not in able:
         raise StudyError(f"'{family}' cannot serve the loss '{loss}'", why=f"it has no head '{head}'",
                          fix=f"choose one of {', '.join(able)}, or another loss", where="family")  # fmt: skip

@@ -10,11 +10,15 @@ from math import isfinite
 from typing import Any, Literal, NamedTuple, get_args
 
 from keel.errors import Problem, StudyError, nearest
-from keel.objective import corrupt, held, masks, room
+from keel.objective import corrupt, held, masks, pixels, room
 from keel.objective.checks import one_of, problems_of, settle, shares
 from keel.objective.denoisers import prefixes
+from keel.objective.facts_images import POOLS
+from keel.objective.pixels import PIXELS
 from keel.objective.sentences import How
 from keel.objective.spans import check as spans
+from keel.objective.towers import PAIRS
+from keel.objective.towers import problems as pair_problems
 from keel.objective.trained import RTD, RTD_V3
 
 Given = Mapping[str, Any]
@@ -185,6 +189,16 @@ def distil(at: Given) -> Found:
     return found + problems_of(held.one_of, at)
 
 
+def classify(at: Given) -> Found:
+    """What the head stands on, and what is done to images."""
+    return one_of(at, "pool", tuple(POOLS)) + pixels.problems(at)
+
+
+def contrastive(at: Given) -> Found:
+    """The towers' options, and what is done to images."""
+    return pair_problems(at) + pixels.problems(at)
+
+
 def mixture(at: Given) -> Found:
     """What is held."""
     return problems_of(held.mixture_of, at)
@@ -193,6 +207,8 @@ def mixture(at: Given) -> Found:
 OPTIONS: Mapping[str, Known] = {
     "alexatm": Known({"share": 0.15, "mean_span": 3.0, "clm": 0.2, "low": 0.2, "high": 0.8, "thaw_step": 0}, alexatm),
     "bart": Known(BART, infilled),
+    "classify": Known({"pool": "own", **PIXELS}, classify),
+    "clip": Known(PAIRS, contrastive),
     "clm": Known({}, nothing),
     "distil": Known({"of": {}, "teacher": {}, "alpha": 0.5, "temperature": 2.0, "top": 0, "cosine": 0.0, "map": {}},
                     distil),
@@ -205,6 +221,7 @@ OPTIONS: Mapping[str, Known] = {
     "prefix_lm": Known({"low": 0.0, "high": 1.0, "stacks": 1}, prefix_lm),
     "rtd": Known(RTD, replaced),
     "rtd-v3": Known(RTD_V3, replaced),
+    "siglip": Known(PAIRS, contrastive),
     "sop": Known(MLM, masked),
     "span_corruption": Known({"density": 0.15, "mean_span": 3.0, "roll": False}, span_corruption),
     "tlm": Known({**MLM, "languages": ()}, masked),

@@ -11,6 +11,7 @@ from typing import Any
 from keel.files import read_json, sha256_file
 from keel.report import metrics
 from keel.report.words import clean, number, unit_words
+from keel.units import value_field
 
 Tree = Mapping[str, Any]
 SCHEMAS = {
@@ -82,7 +83,8 @@ class Run:
     @property
     def value(self) -> float | None:
         """What its judge measured on held-out text, of a run that passed its gate."""
-        return number(self.result, "bits_per_byte") if self.state == "done" else None
+        judge = str((self.result or {}).get("judge", "bits_per_byte"))
+        return number(self.result, value_field(judge)) if self.state == "done" else None
 
     @property
     def measure(self) -> str:

@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 
-from keel import objective
+from keel import model, objective
 from keel.answer import Answer
 from keel.corpus.look import source_of
 from keel.corpus.store import Corpus, open_corpus, prepare
 from keel.errors import StudyError
 from keel.files import digest
-from keel.model.families import library
 from keel.model.shapes import SHAPES, Size
 from keel.objective.cost import head_of
 from keel.plan.spec import Spec, from_json
@@ -22,6 +21,7 @@ from keel.plan.verb import read_ladder, runs_of, stale
 from keel.run import asked
 from keel.run.batches import Batches
 from keel.run.parts import ids_of, vocabulary_of
+from keel.run.pictures import want_of
 from keel.run.samples import samples_of
 from keel.study import Study
 
@@ -65,7 +65,9 @@ def one_batch(spec: Spec, corpus: Corpus) -> dict[str, int]:
     """
     context = int(spec.size["context"])
     loss = objective.load(spec.objective, spec.options, vocabulary_of(spec, corpus))
-    batches = Batches(samples_of(loss, corpus, context), spec.batch_tokens // context, spec.seed)
+    shape = model.load(spec.family).shape(Size(**spec.size))
+    samples = samples_of(loss, corpus, want_of(shape, spec.seed))
+    batches = Batches(samples, spec.batch_tokens // context, spec.seed)
     return dict(batches.micro_batches(loss, 0, 0, 1, batches.batch)[0].counts)
 
 
@@ -82,5 +84,5 @@ def _meta_params(spec: Spec, ids: Mapping[str, Any]) -> int:
     size = Size(**spec.size)
     head = head_of(spec.objective, spec.options, spec.family, size)
     with torch.device("meta"):
-        made = library(spec.family, SHAPES[spec.family].shape(size), head=head, **ids)
+        made = model.load(spec.family).module(SHAPES[spec.family].shape(size), head, ids)
     return sum(weight.numel() for weight in made.parameters())

@@ -137,9 +137,7 @@ class _Gradients:
         else:
             found = torch.autograd.grad(loss, [*pulled.values(), *self.params], allow_unused=True)
             self._add(COUPLED, found[len(pulled) :])
-        return {
-            name: torch.zeros_like(of) if grad is None else grad for (name, of), grad in zip(pulled.items(), found)
-        }
+        return {name: torch.zeros_like(of) if grad is None else grad for (name, of), grad in zip(pulled.items(), found)}
 
     def _weight(self, name: str) -> float:
         return 1.0 if name == COUPLED else self.weights.get(name, 1.0)

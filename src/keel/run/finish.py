@@ -14,17 +14,21 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
 from keel import evaluate, model
-from keel.corpus.store import Corpus
+from keel.corpus.images.store import Store
+from keel.corpus.store import Corpus, heldout_told, tokenizer_of
 from keel.corpus.tokenizer import with_special
 from keel.corpus.vocabulary import Vocabulary
 from keel.evaluate.bits_per_byte import Judgement
+from keel.evaluate.classes import Classed
 from keel.evaluate.exam import Exam
 from keel.files import place_error, write_json, write_text
 from keel.model.shapes import FEATURES, Size
 from keel.objective import cost, held
 from keel.plan.spec import Spec
-from keel.run import heldout
+from keel.run import heldout, picture_files
+from keel.run.pictures import want_of
 from keel.run.train import Trained
+from keel.units import value_field
 
 SCHEMA = "keel.result/1"
 
@@ -34,24 +38,21 @@ def finish(spec: Spec, folder: Path, corpus: Corpus, trained: Trained) -> dict[s
     size = Size(**spec.size)
     params = cost.params(spec.objective, spec.options, spec.family, size)
     flop_a_token = cost.flop_per_token(spec.objective, spec.options, spec.family, size)
+    shape, judge = model.load(spec.family).shape(size), trained.objective.facts.judge
     judgement, gate = None, None
     if trained.failed:
         gate = {"name": "diverged", "why": trained.failed}
     else:
-        questions = heldout.samples_of(trained.objective, corpus, size.context)
+        questions = heldout.samples_of(trained.objective, corpus, want_of(shape, spec.seed))
         exam = Exam(trained.parts, trained.objective, corpus, size.context, questions)
-        judgement = evaluate.judge(trained.objective.facts.judge)(exam)
-        gate = _stalled(judgement, trained.objective.facts.judge)
+        judgement = evaluate.judge(judge)(exam)
+        gate = _stalled(judgement, judge)
     result = {
         "id": folder.name, "kind": spec.kind, "family": spec.family, "objective": spec.objective,
         "params": params._asdict() | {"total": params.total}, "tokens": spec.tokens,
         "steps": spec.steps, "flop": flop_a_token * spec.tokens,
-        "loss_nats_per_token": judgement.nats_per_token if judgement else None,
-        "judge": trained.objective.facts.judge,
-        "bits_per_byte": judgement.bits_per_byte if judgement else None,
-        "standard_error": judgement.standard_error if judgement else None,
-        "heldout": {"bytes": corpus.heldout_bytes, "tokens": len(corpus.heldout_tokens()),
-                    "sha256": corpus.heldout_sha256},
+        "judge": judge, **(judgement.told() if judgement else evaluate.unjudged(judge)),
+        "heldout": heldout_told(corpus),
         "ok": gate is None, "gate": gate, "spec_sha256": spec.digest(),
     }  # fmt: skip
     if spec.kind != "trunk" and gate is None:
@@ -60,14 +61,14 @@ def finish(spec: Spec, folder: Path, corpus: Corpus, trained: Trained) -> dict[s
     return result
 
 
-def _stalled(judgement: Judgement, judge: str) -> dict[str, str] | None:
-    """The gate every rung must pass: better than token frequencies alone."""
+def _stalled(judgement: Judgement | Classed, judge: str) -> dict[str, str] | None:
+    """The gate every rung must pass: better than frequencies alone, of tokens or of classes."""
     bar = judgement.bar
-    if not math.isfinite(judgement.bits_per_byte):
+    if not math.isfinite(judgement.value):
         return {"name": "diverged", "why": "the held-out loss is not finite"}
-    if bar is not None and judgement.bits_per_byte >= bar:
-        found = f"{judgement.bits_per_byte:.3f} {judge.replace('_', ' ')}"
-        return {"name": "stalled", "why": f"{found} is no better than token frequencies alone ({bar:.3f})"}
+    if bar is not None and judgement.value >= bar:
+        found = f"{judgement.value:.3f} {judge.replace('_', ' ')}"
+        return {"name": "stalled", "why": f"{found} is no better than {judgement.floor} ({bar:.3f})"}
     return None
 
 
@@ -92,12 +93,16 @@ def _export(spec: Spec, folder: Path, corpus: Corpus, trained: Trained, result: 
 
 def _write_model(spec: Spec, target: Path, corpus: Corpus, trained: Trained, result: dict[str, Any]) -> None:
     model.load(spec.family).export(trained.parts["model"], target)
-    known = trained.objective.vocabulary
-    tokenizer_json = corpus.tokenizer_path.read_text(encoding="utf-8")
-    try:
-        library_tokenizer(tokenizer_json, known, int(spec.size["context"])).save_pretrained(target)
-    except Exception as error:  # the library raises its own bare Exception, a full disk's too
-        raise (OSError(str(error)) if "os error" in str(error) else error) from error
+    if (text := tokenizer_of(corpus)) is not None:
+        known = trained.objective.vocabulary
+        try:
+            library_tokenizer(text, known, int(spec.size["context"])).save_pretrained(target)
+        except Exception as error:  # the library raises its own bare Exception, a full disk's too
+            raise (OSError(str(error)) if "os error" in str(error) else error) from error
+    if isinstance(corpus, Store):
+        side = model.load(spec.family).shape(Size(**spec.size)).image
+        settings = trained.objective.pixels(side, str(corpus.index["data"]["background"]))
+        picture_files.write(target, settings, corpus.classes if spec.size.get("classes") else ())
     write_text(target / "README.md", _card(spec, result))
 
 
@@ -122,22 +127,39 @@ def _named(vocabulary: Vocabulary, tokenizer: Tokenizer) -> dict[str, str]:
     return named
 
 
+def _kind(family: str) -> str:
+    return FEATURES[family].kind if family in FEATURES else "encoder of images"
+
+
+def _amount(held_out: dict[str, Any]) -> str:
+    """How much is held out."""
+    return f"{held_out['images']:,}" if "images" in held_out else f"{held_out['bytes']:,} bytes"
+
+
+def _accuracy(result: dict[str, Any]) -> str:
+    """A row of the card, where classes are told apart."""
+    found = result.get("accuracy")
+    if not found:
+        return ""
+    return f"\n| held-out accuracy | {found['value']:.4f} ({found['low']:.4f} to {found['high']:.4f}) |"
+
+
 def _card(spec: Spec, result: dict[str, Any]) -> str:
-    params = result["params"]
+    params, held_out = result["params"], result["heldout"]
     return f"""---
 library_name: transformers
 pipeline_tag: {next(iter(held.facts_of(spec.objective, spec.options).unlocks), "other")}
 ---
 # {result["id"]}
 
-A {spec.family}-shaped {FEATURES[spec.family].kind} of {params["total"]:,} parameters ({params["body"]:,} body,
+A {spec.family}-shaped {_kind(spec.family)} of {params["total"]:,} parameters ({params["body"]:,} body,
 {params["embedding"]:,} embedding) trained by keel with the loss {spec.objective}
 on {spec.tokens:,} tokens from {spec.start["kind"]}.
 
 | | |
 |---|---|
-| held-out {result["judge"].replace("_", " ")} | {result["bits_per_byte"]:.4f} |
-| held-out text | {result["heldout"]["bytes"]:,} bytes, sha256 {result["heldout"]["sha256"][:16]} |
+| held-out {result["judge"].replace("_", " ")} | {result[value_field(result["judge"])]:.4f} |{_accuracy(result)}
+| held-out {"images" if "images" in held_out else "text"} | {_amount(held_out)}, sha256 {held_out["sha256"][:16]} |
 | training data | sha256 {str(spec.data.get("data_sha256", "?"))[:16]} |
 | context | {spec.size["context"]} tokens |
 | training compute | {result["flop"]:.3g} FLOP |

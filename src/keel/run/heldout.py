@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from keel.corpus.images.store import Store
 from keel.corpus.instructions import Instructions
 from keel.corpus.parallel import Bitext
 from keel.corpus.shards import Shards
@@ -14,6 +15,8 @@ from keel.corpus.store import Corpus
 from keel.errors import StudyError
 from keel.objective.base import Objective, Sample
 from keel.run import samples
+from keel.run.draws import Draw, Samples
+from keel.run.pictures import Pictures, Want
 from keel.run.tasks import Tasks
 
 
@@ -43,17 +46,24 @@ def windows(shards: Shards, length: int, stride: int) -> Iterator[Sample]:
             yield Sample(number, stream[first : first + length])
 
 
-def samples_of(objective: Objective, corpus: Corpus, context: int) -> Iterator[Sample]:
-    """What this objective reads at this context, of the held-out part, in order and once.
+def samples_of(objective: Objective, corpus: Corpus, want: Want | int) -> Iterator[Sample]:
+    """What this objective reads where a model sees so much, of the held-out part, in order and once.
 
     Raises:
-        StudyError: no held-out pair fits the context.
+        StudyError: no held-out pair fits the context; no image is held out.
     """
+    want = Want(want) if isinstance(want, int) else want
+    context = want.context
+    if isinstance(corpus, Store):
+        pictures = Pictures(objective, corpus, want, held=True)
+        yield from pictures.stream(Draw(0, place) for place in range(len(pictures)))
+        pictures.close()
+        return
     if isinstance(corpus, Shards) and objective.facts.reads == "windows":
         yield from windows(corpus, *objective.window(context))
         return
     if isinstance(corpus, Instructions):
-        made: samples.Samples = Tasks(_held_tasks(corpus), objective, context, once=True)
+        made: Samples = Tasks(_held_tasks(corpus), objective, context, once=True)
     else:
         made = samples.samples_of(objective, Held(corpus) if isinstance(corpus, Shards) else _held(corpus), context)
     if not len(made):

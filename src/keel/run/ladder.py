@@ -25,6 +25,7 @@ from keel.run.lock import held
 from keel.run.pool import Pool, Task, interruptible
 from keel.size.time import gemm_peak_flop_per_s
 from keel.study import Study
+from keel.units import value_field
 
 RESULT = "keel.result/1"
 
@@ -188,11 +189,12 @@ class Ladder:
         if item["kind"] != "branch" or not (folder / "forecast.json").exists() or not self.done(item["id"]):
             return
         result = read_json(folder / "result.json", RESULT)
-        if result["bits_per_byte"] is None:
+        measured = result[value_field(result["judge"])]
+        if measured is None:
             return
         with (folder / "metrics.jsonl").open() as file:
             sealed_sha256 = json.loads(file.readline())["forecast_sha256"]
-        score = seal.score(folder, result["bits_per_byte"], sealed_sha256=sealed_sha256)
+        score = seal.score(folder, measured, sealed_sha256=sealed_sha256)
         self.writes.append(str((folder / "score.json").relative_to(self.folder)))
         self._say(f"{'HIT' if score['hit'] else 'MISS'}  {item['id']}: measured {score['measured']:.4f}, forecast "
               f"{score['value']:.4f} ({100 * score['error']:+.2f} %)")  # fmt: skip
@@ -217,12 +219,11 @@ class Ladder:
                 self.problems.append(Problem(what, result["gate"]["why"], fix, item["id"]))
             if item["kind"] != "trunk":
                 self._score(item) if not (path.parent / "score.json").exists() else None
-                results.append(
-                    {name: result[name] for name in ("id", "tokens", "flop", "judge", "bits_per_byte", "ok")}
-                )
+                field = value_field(result["judge"])
+                results.append({name: result[name] for name in ("id", "tokens", "flop", "judge", field, "ok")})
         wide = max([len(row["id"]) for row in results] or [0])
         text = "\n".join(
-            f"{row['id']:<{wide}} {row['bits_per_byte']:.4f} {row['judge'].replace('_', ' ')}"
+            f"{row['id']:<{wide}} {row[value_field(row['judge'])]:.4f} {row['judge'].replace('_', ' ')}"
             for row in results
             if row["ok"]
         )

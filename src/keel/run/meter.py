@@ -24,17 +24,21 @@ class Meter:
             raise place_error(error, path) from error
         self.last_s = time.monotonic()
         self.last_tokens: int | None = None
+        self.last_waited_s = 0.0
 
     def line(
         self, step: int, tokens: int, loss: float, lr: float, grad_norm: float, terms: Mapping[str, float | None],
-        norms: Mapping[str, float | None],
+        norms: Mapping[str, float | None], waited_s: float | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Write one line; rates are over the time since the line before. A loss of many terms shows each of them.
 
         `loss` is the weighted sum, a mean over the interval; terms (unweighted) and their norms are the last step's:
-        null for a term that was absent from it, and for a norm that was not measured (sharded ranks).
+        null for a term that was absent from it, and for a norm that was not measured (sharded ranks). `waited_s` until
+        now, where samples are made ahead: `waited` is its share of the time since the line before.
         """
         now = time.monotonic()
+        waited = None if waited_s is None else (waited_s - self.last_waited_s) / (now - self.last_s)
+        self.last_waited_s = waited_s or 0.0
         rate = (tokens - self.last_tokens) / (now - self.last_s) if self.last_tokens is not None else None
         self.last_s, self.last_tokens = now, tokens
         flop_per_s = rate * self.flop_per_token if rate else None
@@ -44,6 +48,8 @@ class Meter:
             "flop_per_s": flop_per_s, "mfu": mfu,
             "time": time.time(),
         }  # fmt: skip
+        if waited is not None:
+            values["waited"] = waited
         if len(terms) > 1:
             values |= {"terms": dict(terms), "grad_norms": dict(norms)}
         try:

@@ -11,7 +11,7 @@ from torch import nn
 
 from keel import model
 from keel.corpus import vocabulary as vocabularies
-from keel.corpus.store import Corpus
+from keel.corpus.store import Corpus, tokenizer_of
 from keel.corpus.vocabulary import Vocabulary
 from keel.errors import StudyError
 from keel.files import read_json
@@ -30,14 +30,18 @@ def start_of(spec: Spec) -> Start:
     return start_from(spec.start, "spec.json: start")
 
 
-def vocabulary_of(spec: Spec, corpus: Corpus) -> Vocabulary:
+def vocabulary_of(spec: Spec, corpus: Corpus) -> Vocabulary | None:
     """The corpus's vocabulary with the special tokens that the loss needs; the model has a row for each id.
+
+    None where the corpus holds no tokens.
 
     Raises:
         StudyError: the spec's model was sized for another vocabulary.
     """
-    context = int(spec.size["context"])
-    known = vocabularies.vocabulary_of(corpus.tokenizer_path.read_text(encoding="utf-8"))
+    context, text = int(spec.size["context"]), tokenizer_of(corpus)
+    if text is None:
+        return None
+    known = vocabularies.vocabulary_of(text)
     found = known.with_special(facts_of(spec.objective, spec.options).roles(spec.options, context))
     if found.size != spec.size["vocabulary"]:
         raise StudyError(

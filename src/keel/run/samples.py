@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
@@ -17,26 +16,15 @@ from keel.corpus.shards import Shards
 from keel.corpus.store import Corpus
 from keel.errors import StudyError
 from keel.objective.base import Objective, Sample
+from keel.run.draws import Samples
+from keel.run.pictures import Pictures, Want
 from keel.run.tasks import Tasks
 
 SCAN_TOKENS = 1 << 24
 
 
-class Samples(Protocol):
-    """`len` and `[]`: sample i is the same whenever and wherever it is asked for; `notes` say what is left out."""
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
-
-
-class Windows:
+class Windows(Samples):
     """Packed windows of the training stream: sample i holds tokens i stride ... i stride + length - 1."""
-
-    notes: tuple[str, ...] = ()
 
     def __init__(self, shards: Shards, length: int, stride: int) -> None:
         self.shards, self.length, self.stride = shards, length, stride
@@ -53,13 +41,11 @@ class Windows:
         return Sample(index, self.shards.window(index * self.stride, self.length))
 
 
-class Documents:
+class Documents(Samples):
     """Whole documents without their separators; one of more than `most` tokens in consecutive pieces, nothing dropped.
 
     A sample's id holds both: document 2^32 + piece.
     """
-
-    notes: tuple[str, ...] = ()
 
     def __init__(self, shards: Shards, most: int) -> None:
         self.shards, self.most = shards, most
@@ -122,7 +108,7 @@ def _separators(shards: Shards) -> np.ndarray:
     return np.concatenate(found)
 
 
-class Parallel:
+class Parallel(Samples):
     """Pairs of lines that say the same in two languages: `tokens` and `second` of a sample.
 
     Raises:
@@ -151,7 +137,7 @@ class Parallel:
                 raise StudyError(f"no{part} pair of lines fits the context", why=f"a side may hold {most} tokens",
                                  fix="raise model.context", where=str(bitext.folder))  # fmt: skip
         said = f"{self.left_out} of {len(longest)} pairs are left out: a side of theirs is over {most} tokens"
-        self.notes: tuple[str, ...] = (said,) if self.left_out else ()
+        self.notes = (said,) if self.left_out else ()
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -161,52 +147,54 @@ class Parallel:
         return Sample(line, self.source[line], self.target[line], self.languages)
 
 
-def _windows(objective: Objective, corpus: Corpus, context: int) -> Samples:
-    window = objective.window(context)
+def _windows(objective: Objective, corpus: Corpus, want: Want) -> Samples:
+    window = objective.window(want.context)
     return Windows(_stream(corpus), window.length, window.stride)
 
 
-def _documents(objective: Objective, corpus: Corpus, context: int) -> Samples:
-    return Documents(_stream(corpus), objective.window(context).length)
+def _documents(objective: Objective, corpus: Corpus, want: Want) -> Samples:
+    return Documents(_stream(corpus), objective.window(want.context).length)
 
 
-def _pairs(objective: Objective, corpus: Corpus, context: int) -> Samples:
-    return Pairs(_stream(corpus), objective.window(context).length)
+def _pairs(objective: Objective, corpus: Corpus, want: Want) -> Samples:
+    return Pairs(_stream(corpus), objective.window(want.context).length)
 
 
-def _parallel(objective: Objective, corpus: Corpus, context: int) -> Samples:
+def _parallel(objective: Objective, corpus: Corpus, want: Want) -> Samples:
     if not isinstance(corpus, Bitext):
-        raise StudyError("this loss reads pairs of lines", why="the corpus is one text", where="[data]",
+        raise StudyError("this loss reads pairs of lines", why=f"the corpus is {corpus.kind}", where="[data]",
                          fix="bring two files of lines that match, or choose a loss for plain text")  # fmt: skip
     leave_out = objective.options.get("too_long") == "leave out"
-    return Parallel(corpus, objective.window(context).length, leave_out=leave_out)
+    return Parallel(corpus, objective.window(want.context).length, leave_out=leave_out)
 
 
 def _stream(corpus: Corpus) -> Shards:
     """One stream of text."""
-    if isinstance(corpus, Bitext | Instructions):
-        raise StudyError("this loss reads one text", why="the corpus is pairs of texts", where="[data]",
-                         fix="choose the loss 'translation' or 'instruct', or bring plain text")  # fmt: skip
+    if not isinstance(corpus, Shards):
+        raise StudyError("this loss reads one text", why=f"the corpus is {corpus.kind}", where="[data]",
+                         fix="choose a loss that this data can feed, or bring plain text")  # fmt: skip
     return corpus
 
 
-def _instructions(objective: Objective, corpus: Corpus, context: int) -> Samples:
+def _instructions(objective: Objective, corpus: Corpus, want: Want) -> Samples:
     if not isinstance(corpus, Instructions):
-        raise StudyError("this loss reads prompts and answers", why="the corpus is plain text or pairs of lines",
+        raise StudyError("this loss reads prompts and answers", why=f"the corpus is {corpus.kind}",
                          fix="name [data] train, prompt and answer, or choose another loss",
                          where="[data]")  # fmt: skip
-    return Tasks(corpus, objective, context)
+    return Tasks(corpus, objective, want.context)
 
 
-READERS: Mapping[str, Callable[[Objective, Corpus, int], Samples]] = {
+READERS: Mapping[str, Callable[[Objective, Corpus, Want], Samples]] = {
     "windows": _windows,
     "documents": _documents,
     "pairs": _pairs,
     "parallel": _parallel,
     "instructions": _instructions,
+    "images": Pictures,
 }
 
 
-def samples_of(objective: Objective, corpus: Corpus, context: int) -> Samples:
-    """What this objective reads at this context."""
-    return READERS[objective.facts.reads](objective, corpus, context)
+def samples_of(objective: Objective, corpus: Corpus, want: Want | int) -> Samples:
+    """What this objective reads where a model sees so much; a number is a context of text."""
+    want = Want(want) if isinstance(want, int) else want
+    return READERS[objective.facts.reads](objective, corpus, want)

@@ -13,9 +13,10 @@ from keel.corpus.instructions import Instructions, slots
 from keel.corpus.parallel import Bitext, Lines
 from keel.errors import Problem, StudyError
 from keel.objective.base import Objective, Sample
+from keel.run.draws import Samples
 
 
-class Tasks:
+class Tasks(Samples):
     """Place r of task i in round c is its pair (c m_i + r) mod n_i; R = max_i ceil(n_i / m_i) rounds make an epoch.
 
     So each round has the rates min(n_i, cap) exactly, and an epoch every pair of every task at least once.
@@ -41,7 +42,7 @@ class Tasks:
         if problems:
             raise StudyError.all(problems)
         number = sum(self.left_out.values())
-        self.notes: tuple[str, ...] = (f"{number} pairs are left out: they are over {most} tokens",) if number else ()
+        self.notes = (f"{number} pairs are left out: they are over {most} tokens",) if number else ()
         counts = [len(each) for each in self.kept]
         self.places = slots(counts, 0 if once else int(objective.options["cap"]))
         self.ends = np.cumsum(self.places)

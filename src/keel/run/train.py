@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from keel import model, objective
-from keel.corpus.store import Corpus
+from keel.corpus.store import Corpus, tokenizer_of
 from keel.errors import Preempted
 from keel.model.shapes import Size
 from keel.objective import own
 from keel.objective.base import Objective
 from keel.objective.cost import flop_per_token
 from keel.plan.spec import Spec
-from keel.run import checkpoint, engine, optimiser, parallel, parts
+from keel.run import batch_norms, checkpoint, engine, optimiser, parallel, parts
 from keel.run.batches import Batches
 from keel.run.began import Began
 from keel.run.meter import Meter
+from keel.run.pictures import want_of
 from keel.run.samples import samples_of
 
 # How often a run is saved is execution, never identity: any value gives the same numbers.
@@ -40,6 +41,7 @@ class Place:
     """Where and how a run is executed: nothing here may change a number.
 
     `sharded`: ranks share weights, gradients and moments out among them, and each keeps its part (run/parallel.py).
+    `workers`: processes that make images ahead.
     """
 
     folder: Path
@@ -48,6 +50,7 @@ class Place:
     peak_flop_per_s: float = 0.0
     forecast_sha256: str | None = None
     sharded: bool = False
+    workers: int = 0
 
 
 @dataclass
@@ -77,18 +80,19 @@ class Loop:
         self.spec, self.place = spec, place
         own.find_in(place.folder.parent.parent)
         own.check_code(spec.objective, spec.options, spec.code_sha256, str(place.folder))
-        vocabulary = parts.vocabulary_of(spec, corpus)
-        self.objective = objective.load(spec.objective, spec.options, vocabulary)
+        self.vocabulary = parts.vocabulary_of(spec, corpus)
+        self.objective = objective.load(spec.objective, spec.options, self.vocabulary)
         self.family = model.load(spec.family)
         self.shape = self.family.shape(Size(**spec.size))
         self.plan = self.objective.parts(spec.family, Size(**spec.size), parts.start_of(spec))
-        self._tokenizer_json = corpus.tokenizer_path.read_text(encoding="utf-8")
+        self._tokenizer_json = tokenizer_of(corpus)
         self.parts, self.began = self._built()
         self.carry = self.objective.init_carry(self.parts)
         if place.sharded:
             self.parts = parallel.shard(self.parts, self.objective)
         self.optimisers = optimiser.build(self.parts, self.plan, spec)
-        samples = samples_of(self.objective, corpus, self.shape.context)
+        batch_norms.check(self.parts, self.objective, *self._pieces())
+        samples = samples_of(self.objective, corpus, want_of(self.shape, spec.seed, place.workers))
         self.batches = Batches(samples, spec.batch_tokens // self.shape.context, spec.seed)
         self.step = 0
         self._restore()
@@ -96,8 +100,8 @@ class Loop:
 
     def _built(self) -> tuple[dict[str, nn.Module], dict[str, Began]]:
         """The parts with their first weights, joined; and where these came from."""
-        runs, vocabulary = self.place.folder.parent, self.objective.vocabulary
-        built = parts.begin(self.plan, self.spec, vocabulary, runs, self._tokenizer_json)
+        runs = self.place.folder.parent
+        built = parts.begin(self.plan, self.spec, self.vocabulary, runs, self._tokenizer_json)
         return self.objective.join(built.modules), built.began
 
     def _restore(self) -> None:
@@ -139,11 +143,15 @@ class Loop:
         parts.hold(modules, self.plan, self.step)
         return modules
 
+    def _pieces(self) -> tuple[int, int]:
+        """Samples that go through the model at once, and samples of a whole step."""
+        samples = self.spec.batch_tokens // self.shape.context
+        return self.place.micro_samples or samples // engine.ranks()[1], samples
+
     def one_step(self, norms: bool = False) -> Stepped:
         """One optimiser step; with `norms` each term's gradient is known apart."""
         rank, ranks = engine.ranks()
-        share = self.spec.batch_tokens // self.shape.context // ranks
-        micro = self.batches.micro_batches(self.objective, self.step, rank, ranks, self.place.micro_samples or share)
+        micro = self.batches.micro_batches(self.objective, self.step, rank, ranks, self._pieces()[0])
         made = engine.accumulate(
             self.objective, self.parts, micro, self.carry, self.spec.seed, self.step,
             norms=norms and len(micro[0].counts) > 1,
@@ -182,6 +190,8 @@ def train(
         failed = _steps(loop, meter, until, keep, report, should_stop)
     finally:
         meter.close()
+        loop.batches.close()
+        loop.batches.source.close()
     return Trained(loop.whole(), loop.objective, loop.step, failed, loop.began)
 
 
@@ -201,7 +211,8 @@ def _steps(loop: Loop, meter: Meter, until: int, keep: set[int], report: Report,
             rate = spec.lr_hidden * spec.multiplier(loop.step - 1)
             mean = sum(recent) / len(recent)
             terms = dict.fromkeys(loop.objective.optional) | made.terms
-            line = meter.line(loop.step, loop.step * spec.batch_tokens, mean, rate, made.grad_norm, terms, made.norms)
+            line = meter.line(loop.step, loop.step * spec.batch_tokens, mean, rate, made.grad_norm, terms, made.norms,
+                              loop.batches.source.waited_s)  # fmt: skip
             recent.clear()
             if now - logged_s > LOG_EVERY_S or loop.step == until:
                 report({"progress": line, "steps": spec.steps, "until": until})

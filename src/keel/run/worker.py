@@ -88,7 +88,7 @@ def _work(task: dict[str, Any], out: TextIO, flag: Flag) -> dict[str, Any] | Non
     corpus = open_corpus(Path(task["shards"]))
     place = Place(
         folder=folder, parent=Path(task["parent"]) if task["parent"] else None,
-        peak_flop_per_s=task["peak_flop_per_s"], forecast_sha256=task["forecast_sha256"],
+        peak_flop_per_s=task["peak_flop_per_s"], forecast_sha256=task["forecast_sha256"], workers=task["threads"],
     )  # fmt: skip
     started_s = time.monotonic()
     trained = train(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,12 +39,9 @@ def seen(family: str) -> nn.Module:
 
 
 def sized(family: str) -> Size:
-    changes = {"resnet": {"head_width": 0, "width": 64}, "resnet-basic": {"head_width": 0}, "convnext": {"head_width": 0},
-               "clip-vision": {"classes": 0, "embedding_width": 32}}.get(family, {})  # fmt: skip
-    fields = {**vars(PIXELS), **changes}
-    if family in ("resnet", "resnet-basic", "convnext"):
-        fields |= {"patch": 32}
-    return Size(**fields)
+    staged = {"head_width": 0, "patch": 32} if family in ("resnet", "resnet-basic", "convnext") else {}
+    joint = {"classes": 0, "embedding_width": 32} if family == "clip-vision" else {}
+    return Size(**{**vars(PIXELS), **staged, **joint})
 
 
 @pytest.mark.parametrize("family", FEATURES)
@@ -79,8 +77,8 @@ def test_layers_that_meet_pixels_are_matrices_and_lookups_are_tables(family: str
 
 def test_what_a_batch_norm_has_gathered_is_saved_restored_and_followed(tiny_spec: Make) -> None:
     size, start = sized("resnet-basic"), Scratch()
-    plan = {"model": Part(family="resnet-basic", size=size, start=start, head="classes"),
-            "slow": Part(family="resnet-basic", size=size, start=start, head="classes", role="ema", ema_of="model")}  # fmt: skip
+    part = Part(family="resnet-basic", size=size, start=start, head="classes")
+    plan = {"model": part, "slow": replace(part, role="ema", ema_of="model")}
     spec = tiny_spec(family="resnet-basic", size=size.json())
     made = parts.build(plan, spec)
     before = {name: value.clone() for name, value in checkpoint.kept_buffers(made["slow"])}

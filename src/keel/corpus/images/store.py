@@ -11,21 +11,23 @@ import os
 from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 import numpy as np
 
 from keel.corpus.images.bad import Bad, Tally
 from keel.corpus.images.decode import colour_of, decode
 from keel.corpus.images.items import ImageSource, Item, told
+from keel.corpus.images.named import identity_of
 from keel.corpus.readers import Document
 from keel.corpus.split import is_heldout
 from keel.errors import StudyError
-from keel.files import digest, read_json, replacing, sha256_file, write_bytes, write_json
+from keel.files import read_json, replacing, sha256_file, write_bytes, write_json
 from keel.progress import Progress
 
 SCHEMA = "keel.image-store/1"
 BYTES, TEXTS, TABLE, JOURNAL, BEGUN = "images.bin", "texts.bin", "table.npy", "journal.jsonl", "begun.json"
+TOKENIZER = "tokenizer.json"  # of the captions
 # Columns of the table; a label is a number of the index's `classes`, -1 without one.
 COLUMNS = ("offset", "size", "label", "heldout", "text_offset", "text_size")
 NO_CAPTION = "the image has no caption"
@@ -46,11 +48,15 @@ class Stored(NamedTuple):
 class Store:
     """Items by number, in constant time; may be sent to other processes, which open its files anew."""
 
+    kind: ClassVar[str] = "images"
+
     def __init__(self, folder: Path) -> None:
         index = read_json(folder / "index.json", SCHEMA)
         self.folder, self.classes, self.index = folder, tuple(index["classes"]), index
         self.table = np.load(folder / TABLE, mmap_mode="r")
         self.handles: dict[int, tuple[int, int]] = {}
+        # Captions have one; images alone have no tokens.
+        self.tokenizer_path = path if (path := folder / TOKENIZER).exists() else None
 
     def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
         return Store, (self.folder,)
@@ -77,6 +83,14 @@ class Store:
     def heldout(self) -> np.ndarray:
         """Which images are held out, shape (images,), bool."""
         return np.asarray(self.table[:, 3] != 0)
+
+    def heldout_told(self) -> dict[str, Any]:
+        """The held-out images as a result names them: how many, their bytes, and the digest of bytes and labels."""
+        held, digest = np.flatnonzero(self.heldout()), hashlib.sha256()
+        for number in held.tolist():
+            found = self[number]
+            digest.update(hashlib.sha256(found.data).digest() + repr((found.label, found.caption)).encode())
+        return {"images": len(held), "bytes": int(self.table[held, 1].sum()), "sha256": digest.hexdigest()}
 
     def close(self) -> None:
         """Close this process's files; reading opens them again."""
@@ -133,7 +147,7 @@ def write(folder: Path, source: ImageSource, seen: Mapping[str, Any]) -> Store:
     if (folder / "index.json").exists():
         return open_store(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    identity = digest([seen["data_sha256"], seen["split"], seen["data"]])
+    identity = identity_of(seen)
     done = _resumed(folder, identity)
     progress = Progress("store", float(seen["images"]))
     with (folder / BYTES).open("ab") as images, (folder / JOURNAL).open("ab") as journal:

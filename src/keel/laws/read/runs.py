@@ -11,6 +11,7 @@ from keel.files import read_json
 from keel.laws.law import Row
 from keel.laws.priors import BITS_PER_BYTE
 from keel.laws.read.seen import Seen, Table
+from keel.units import value_field
 
 RESULT, PLAN = "keel.result/1", "keel.plan/1"
 Left = dict[str, str]
@@ -94,7 +95,7 @@ def _wanted(found: set[Recipe], runs: Path) -> Recipe:
 
 def _row(name: str, result: Mapping[str, Any], path: Path) -> Row:
     try:
-        numbers = (result["params"]["total"], result["tokens"], result["flop"], result["bits_per_byte"])
+        numbers = (result["params"]["total"], result["tokens"], result["flop"], result[_field(result)])
         params, tokens, flop, value = (float(z) for z in numbers)
     except (KeyError, TypeError, ValueError) as error:
         raise StudyError(
@@ -104,10 +105,14 @@ def _row(name: str, result: Mapping[str, Any], path: Path) -> Row:
     return Row(name, params, tokens, flop, value)
 
 
+def _field(result: Mapping[str, Any]) -> str:
+    return value_field(str(result.get("judge", BITS_PER_BYTE)))
+
+
 def _own(rows: Sequence[Row], unit: str) -> tuple[Seen, ...]:
     """The columns of keel's own result.json."""
     fields = (("params", "params.total", "ones", "total", "params"), ("tokens", "tokens", "ones", "", "tokens"),
-              ("loss", "bits_per_byte", unit, "", "value"), ("flop", "flop", "ones", "", "flop"))  # fmt: skip
+              ("loss", value_field(unit), unit, "", "value"), ("flop", "flop", "ones", "", "flop"))  # fmt: skip
     found = []
     for role, column, ones, count, field in fields:
         numbers = [float(getattr(row, field)) for row in rows]

@@ -1,0 +1,115 @@
+"""Samples of an image store: cropped, flipped and coloured anew every epoch, made ahead by worker processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable
+from itertools import tee
+from typing import NamedTuple
+
+import numpy as np
+
+from keel.corpus.images.augment import evaluation
+from keel.corpus.images.loader import Job, Loader
+from keel.corpus.images.store import Store
+from keel.corpus.store import Corpus
+from keel.errors import StudyError
+from keel.model.shapes import Shape
+from keel.objective.base import Objective, Sample
+from keel.run.draws import Draw, Samples
+
+NO_TOKENS = np.empty(0, np.int64)
+
+
+class Want(NamedTuple):
+    """What a run asks of its corpus: the positions that its model sees, and of images their side in pixels, how many
+    classes the model tells apart, the seed of crops and flips, and how many processes make them ahead (0: none)."""
+
+    context: int
+    side: int = 0
+    classes: int = 0
+    seed: int = 0
+    workers: int = 0
+
+
+def want_of(shape: Shape, seed: int, workers: int = 0) -> Want:
+    """What a model of this shape asks for."""
+    return Want(shape.context, shape.image, shape.classes, seed, workers)
+
+
+class Pictures(Samples):
+    """Sample i of an epoch is image i as (seed, epoch, number of the image) draw it; `held`: held-out ones, undrawn.
+
+    Where the model tells classes apart, images without a label are left out.
+
+    Raises:
+        StudyError: the corpus is not of images; it has another number of classes; no image is left.
+    """
+
+    def __init__(self, objective: Objective, corpus: Corpus, want: Want, *, held: bool = False) -> None:
+        if not isinstance(corpus, Store):
+            raise StudyError("this loss reads images", why=f"the corpus is {corpus.kind}", where="[data]",
+                             fix="name [data] image, or choose another loss")  # fmt: skip
+        self.store, self.labels = corpus, corpus.labels()
+        side = corpus.heldout() == held
+        wanted = side & (self.labels >= 0) if want.classes else side
+        self.numbers, without = np.flatnonzero(wanted), int(side.sum() - wanted.sum())
+        self.notes = (f"{without} images without a label are left out",) if without else ()
+        self._check(want, held)
+        settings = objective.pixels(want.side, str(corpus.index["data"]["background"]))
+        self.settings = evaluation(settings) if held else settings
+        self.loader, self.seed, self.workers = self._loader(want.seed, 0), want.seed, want.workers
+        self.ahead: Loader | None = None
+        self.waited = 0.0
+
+    def _check(self, want: Want, held: bool) -> None:
+        if want.classes and want.classes != len(self.store.classes):
+            raise StudyError(f"the model tells {want.classes} classes apart", fix="plan again", where="spec.json",
+                             why=f"the images have {len(self.store.classes)}")  # fmt: skip
+        if not len(self.numbers):
+            what = f"no {'held-out ' if held else ''}image{' with a label' if want.classes else ''}"
+            raise StudyError(f"there is {what}", why=f"the store holds {len(self.store)} images",
+                             fix="bring more images, or look again", where=str(self.store.folder))  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> Sample:
+        """As the first epoch draws it."""
+        number = int(self.numbers[index])
+        return self._sample(number, next(self.loader.arrays([Job(0, number)])))
+
+    def stream(self, draws: Iterable[Draw]) -> Generator[Sample]:
+        """Images made ahead of what is asked for, and how long that was waited for."""
+        if self.ahead is None or self.ahead.closed:
+            self.ahead = self._loader(self.seed, self.workers)
+        ours, theirs = tee(Job(draw.epoch, int(self.numbers[draw.place])) for draw in draws)
+        arrays = self.ahead.arrays(theirs)
+        try:
+            while True:
+                start = time.perf_counter()
+                array = next(arrays, None)
+                self.waited += time.perf_counter() - start
+                if array is None:
+                    return
+                yield self._sample(next(ours).number, array)
+        finally:
+            arrays.close()  # type: ignore[attr-defined]
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds spent waiting for images."""
+        return self.waited
+
+    def close(self) -> None:
+        """End the workers."""
+        for loader in (self.loader, self.ahead):
+            if loader is not None:
+                loader.close()
+
+    def _loader(self, seed: int, workers: int) -> Loader:
+        return Loader(self.store, self.settings, seed, workers)
+
+    def _sample(self, number: int, array: np.ndarray) -> Sample:
+        label = int(self.labels[number])
+        return Sample(number, NO_TOKENS, image=array, label=label if label >= 0 else None)
