@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 from pathlib import Path
 from typing import Literal
 
@@ -110,13 +111,21 @@ def write(
     for each in range(first, first + number):
         facts = scene(seed, each, options)
         place = folder / _folder(facts, folders) / f"{each:06d}.png"
-        # Made again from the same numbers at any time, so no file is worth a wait for the disk.
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture(seed, each, options)).save(place)
-            place.with_suffix(".txt").write_text(caption(facts, options.thin) + "\n", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise place_error(error, place) from error
+        buffer = io.BytesIO()
+        Image.fromarray(picture(seed, each, options)).save(buffer, "PNG")
+        _put(place, buffer.getvalue())
+        _put(place.with_suffix(".txt"), f"{caption(facts, options.thin)}\n".encode())
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write a file whole, without a wait for the disk: it can be made again at any time."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        raise place_error(error, path) from error
 
 
 def _folder(of: Scene, folders: Folders) -> str:
