@@ -9,6 +9,7 @@ from keel.errors import Problem, StudyError
 from keel.model.shapes import SHAPES, Size, Use
 from keel.objective.checks import one_of
 from keel.objective.fact import Model
+from keel.objective.pixels import PIXELS
 
 TEXT = "clip-text"
 BORDERS = 2  # a start and an end token around every caption
@@ -16,6 +17,9 @@ PAPER_LAYERS = 12
 TOWERS: Mapping[str, Any] = {
     "duplicates": "positives", "text_context": 77, "text_layers": 0, "too_long": "refuse",
 }  # fmt: skip
+# A caption may name sides and colours, so images are not flipped. CLIP's one change is a crop of a resized image, of
+# which no share is given; open_clip's is of .9 or more.
+PAIRS: Mapping[str, Any] = {**TOWERS, **PIXELS, "flip": False, "least_area": 0.9}
 DUPLICATES = ("positives", "negatives")
 TOO_LONG = ("refuse", "shorten")
 

@@ -1,0 +1,200 @@
+"""Images and their captions in one space: each pair of a step is told from all others of that step.
+
+Legend: n pairs of a step, m of them on this rank, T tokens of a caption, e width of the shared space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid, normalize
+
+from keel.errors import StudyError
+from keel.model.shapes import Size
+from keel.objective.base import (
+    Batch,
+    Branch,
+    Carry,
+    Example,
+    Features,
+    Key,
+    Objective,
+    Part,
+    Sample,
+    Scratch,
+    Start,
+    Stats,
+    Sums,
+    Window,
+    stack,
+)
+from keel.objective.facts import FACTS, Facts
+from keel.objective.options import OPTIONS
+from keel.objective.towers import BORDERS, TEXT, text_size
+
+LARGEST_LOG_SCALE = math.log(100)
+
+
+class Contrastive(Objective):
+    """What CLIP and SigLIP share: towers, normed features, and which pairs are alike.
+
+    Captions with the same tokens are alike: in a batch they are positives of each other, or (`duplicates` "negatives")
+    told apart as in the papers, which no model can do. Options: `duplicates`; `text_context` (positions of the text
+    tower), `text_layers` (0: see `towers.text_size`); `too_long` (captions beyond the context: refuse, or shorten).
+
+    Raises:
+        StudyError: an option is unknown or has no such value; all of them.
+    """
+
+    name: ClassVar[str]
+    scale: ClassVar[str]
+    coupled: ClassVar[bool] = True
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        at = self.options = OPTIONS[self.name].checked(self.options, self.name)
+        self.terms = (self.name,)
+        alike = "positives of each other" if at["duplicates"] == "positives" else "told apart, which nothing can do"
+        self.notes = (f"pairs of a batch with the same caption are {alike}",)
+        if at["too_long"] == "shorten":
+            room = at["text_context"] - BORDERS
+            self.notes += (f"of captions longer than {room} tokens the first {room} are read",)
+
+    def window(self, context: int) -> Window:
+        """Two tokens less than the text tower's positions; the images' do not count here."""
+        room = self.options["text_context"] - BORDERS
+        return Window(room, room)
+
+    def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
+        """Image tower, text tower and the scale between them.
+
+        Raises:
+            StudyError: the start is a release or another run; or no text tower has that size.
+        """
+        if not isinstance(start, Scratch | Branch):
+            raise StudyError(f"{self.name} cannot start from a {start.kind}", why="its two towers have one start",
+                             fix="start from scratch", where="start")  # fmt: skip
+        text = text_size(self.options, size, self.vocabulary.size)
+        return {
+            "model": Part(family=family, size=size, start=start, head="joint"),
+            "text": Part(family=TEXT, size=text, start=start, head="joint"),
+            "scale": Part(family="scale", size=size, start=start, head=self.scale),
+        }
+
+    def example(self, sample: Sample, rng: np.random.Generator) -> Example:
+        """The image, start + caption + end, and 128 bits of a digest of the caption.
+
+        Raises:
+            StudyError: the sample lacks its image or its caption, or is too long and may not be shortened.
+        """
+        room = self.options["text_context"] - BORDERS
+        if sample.image is None or not len(sample.tokens):
+            lacks = "image" if sample.image is None else "caption"
+            raise StudyError(f"sample {sample.id} has no {lacks}", why=f"{self.name} reads images with their captions",
+                             fix="bring pairs, or choose another loss", where="data")  # fmt: skip
+        if len(sample.tokens) > room and self.options["too_long"] == "refuse":
+            raise StudyError(f"the caption of sample {sample.id} has {len(sample.tokens)} tokens",
+                             why=f"the text tower reads {room} between start and end",
+                             fix="raise text_context, or set too_long to 'shorten'", where="too_long")  # fmt: skip
+        start, end = self.vocabulary.id_of("start"), self.vocabulary.id_of("separator")
+        tokens = np.concatenate([[start], sample.tokens[:room], [end]]).astype(np.int64)
+        digest = np.frombuffer(hashlib.blake2b(tokens.tobytes(), digest_size=16).digest(), np.int64)
+        return {"pixels": sample.image, "tokens": tokens, "digest": digest}
+
+    def collate(self, examples: Sequence[Example], ids: Sequence[int]) -> Batch:
+        """Captions padded to the longest behind their end token, where nothing looks."""
+        longest = max(len(example["tokens"]) for example in examples)
+        tokens = np.full((len(examples), longest), self.vocabulary.id_of("separator"), np.int64)
+        mask = np.zeros_like(tokens)
+        for row, example in enumerate(examples):
+            length = len(example["tokens"])
+            tokens[row, :length], mask[row, :length] = example["tokens"], 1
+        tensors = {
+            "images": torch.from_numpy(np.stack([example["pixels"] for example in examples])),
+            "tokens": torch.from_numpy(tokens), "mask": torch.from_numpy(mask), "digests": stack(examples, "digest"),
+        }  # fmt: skip
+        return Batch(tensors, {self.name: len(examples)}, tuple(ids))
+
+    def losses(
+        self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key
+    ) -> tuple[Sums, Features | None, Stats]:
+        """Features of length 1 (n, e) of images and captions, and the digests that say which captions are alike."""
+        image: Any = parts["model"]
+        seen = image.joint(image(batch.tensors["images"]).pooled)
+        read = parts["text"](batch.tensors["tokens"], batch.tensors["mask"])
+        features = {"image": normalize(seen, dim=-1), "text": normalize(read, dim=-1)}
+        return {}, {**features, "caption": batch.tensors["digests"]}, {}
+
+    def batch_losses(self, parts: Mapping[str, nn.Module], everyone: Features, mine: slice) -> Sums:
+        """The sum over this rank's pairs.
+
+        Raises:
+            StudyError: a step of one pair, which nothing could be told from.
+        """
+        image, text = everyone["image"], everyone["text"]
+        if len(image) < 2:
+            raise StudyError("a step has one pair", why=f"{self.name} tells a pair from the others of its step",
+                             fix="raise train.batch to 2 pairs or more", where="train.batch")  # fmt: skip
+        alike = self._alike(everyone["caption"], mine)
+        return {self.name: self.told_apart(parts["scale"], image, text, alike, mine)}
+
+    def _alike(self, caption: Tensor, mine: slice) -> Tensor:
+        """(m, n): which captions count as that of this rank's pair, its own among them."""
+        if self.options["duplicates"] == "positives":
+            return (caption[mine, None] == caption).all(-1)
+        return torch.eye(len(caption), dtype=torch.bool, device=caption.device)[mine]
+
+    @abstractmethod
+    def told_apart(self, scale: nn.Module, image: Tensor, text: Tensor, alike: Tensor, mine: slice) -> Tensor:
+        """The sum over rows `mine` of features (n, e), `alike` (m, n) saying which go together."""
+
+
+class CLIP(Contrastive):
+    """L = mean over pairs i of (H(y_i, softmax_j t u_i v_j) + H(y_i, softmax_j t v_i u_j)) / 2, in nats.
+
+    u, v: features of images and captions, of length 1. y_i is spread evenly over the k pairs with pair i's caption:
+    where captions differ that is pair i alone; a loss of ln k is then the least there is for it. t begins at 1 / .07
+    and is held in [1, 100] after every step; it does not decay. All n pairs of a step take part, however it is cut.
+    Reference: Radford et al. 2021, arXiv:2103.00020, section 2.3 and 2.5; Yang et al. 2022, arXiv:2204.03610, section
+    3.2 (equal targets).
+    """
+
+    name: ClassVar[str] = "clip"
+    scale: ClassVar[str] = "softmax"
+    facts: ClassVar[Facts] = FACTS["clip"]
+
+    def told_apart(self, scale: nn.Module, image: Tensor, text: Tensor, alike: Tensor, mine: slice) -> Tensor:
+        """Cross entropy both ways, halved."""
+        targets = alike / alike.sum(1, keepdim=True)
+        ways = (scale(image[mine] @ text.T), scale(text[mine] @ image.T))
+        return torch.stack([-(targets * logits.log_softmax(1)).sum() for logits in ways]).sum() / 2
+
+    def after_step(self, parts: Mapping[str, nn.Module], carry: Carry, stats: Stats, step: int) -> Carry:
+        """The stored temperature never leaves its range, whatever a step did to it."""
+        scale: Any = parts["scale"]
+        scale.clamp(0.0, LARGEST_LOG_SCALE)
+        return carry
+
+
+class SigLIP(Contrastive):
+    """L = mean over pairs i of sum_j -ln sigmoid(y_ij (t u_i v_j + b)), in nats; y_ij is 1 where captions are alike.
+
+    Else y_ij is -1. t begins at 10, b at -10; neither decays, and t is not held, as in the paper.
+    Reference: Zhai et al. 2023, arXiv:2303.15343, section 3.2 and algorithm 1.
+    """
+
+    name: ClassVar[str] = "siglip"
+    scale: ClassVar[str] = "sigmoid"
+    facts: ClassVar[Facts] = FACTS["siglip"]
+
+    def told_apart(self, scale: nn.Module, image: Tensor, text: Tensor, alike: Tensor, mine: slice) -> Tensor:
+        """Every pair of an image and a caption by itself."""
+        logits = scale(image[mine] @ text.T)
+        return -logsigmoid(torch.where(alike, logits, -logits)).sum()
