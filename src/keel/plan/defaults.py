@@ -27,8 +27,8 @@ class Defaults(NamedTuple):
     `lr_embedding`. Batch = `batch_tokens` (D / 1.6e6)^`batch_growth`, D the top rung's tokens. The top rung sees
     `tokens_per_param` N, at most `top_epochs` of the corpus, and costs `factor` times the largest below; no run below
     sees fewer than `least_tokens`, nor more than `most_epochs` of the corpus. `masking_rate`: of losses that have one
-    (None: the loss's own default). `batch_samples` > 0: a batch is so many samples, whatever D is. `target_why`: how the
-    next run grows. `wants_source`: what was measured of the tokens a parameter that this kind of
+    (None: the loss's own default). `batch_samples` > 0: a batch is so many samples, whatever D is. `target_why`: how
+    the next run grows. `wants_source`: what was measured of the tokens a parameter that this kind of
     loss wants, where no rule is known.
     """
 
