@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from keel.corpus.vocabulary import Vocabulary
 from keel.objective.base import Batch, Carry, Example, Features, Key, Objective, Sample, Stats, Sums
 from keel.objective.fact import Facts
 from keel.objective.held import facts_of
@@ -31,6 +32,7 @@ class Bench:
     carry: Carry
     batches: Batches
     step: int
+    vocabulary: Vocabulary | None
 
     @property
     def quarter(self) -> int:
@@ -101,10 +103,20 @@ def build(spec: Spec, folder: Path) -> Bench:
     )
     for part in loop.parts.values():
         part.double()
+        _open(part)
     carry = {name: widened(value) for name, value in loop.objective.init_carry(loop.parts).items()}
     step = max(part.thaw_step for part in loop.plan.values())
     parts.hold(loop.parts, loop.plan, step)
-    return Bench(spec, folder, loop.objective, loop.parts, carry, loop.batches, step)
+    return Bench(spec, folder, loop.objective, loop.parts, carry, loop.batches, step, loop.vocabulary)
+
+
+@torch.no_grad()
+def _open(part: nn.Module) -> None:
+    """Draw the layers that begin as zeros, so that what lies behind them has a gradient to be seen."""
+    generator = torch.Generator().manual_seed(0)
+    for module in part.modules():
+        if isinstance(module, nn.Linear) and not module.weight.any():
+            module.weight.normal_(0.0, module.in_features**-0.5, generator=generator)
 
 
 def widened(value: Tensor) -> Tensor:

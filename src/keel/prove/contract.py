@@ -115,7 +115,8 @@ def counts(bench: Bench) -> Verdict:
                 seen.setdefault(name, []).append((int(batch.counts[name]), number(term)))
     if not seen:
         return not_judged("every term is coupled")
-    vocabulary = int(bench.spec.size["vocabulary"])
+    # What a target is one of: tokens, or classes of images.
+    vocabulary = int(bench.spec.size.get("classes") or bench.spec.size["vocabulary"])
     verdicts = [_held(name, pairs, vocabulary) for name, pairs in seen.items()]
     failed = [verdict for verdict in verdicts if verdict.ok is False]
     judged = [verdict for verdict in verdicts if verdict.ok is not None]

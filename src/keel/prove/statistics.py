@@ -36,6 +36,8 @@ def statistics(bench: Bench) -> Verdict:
     it has one, is held against targets / (ordinary tokens and masks of the inputs): the bound is half a target a sample
     (counts are whole) and four standard errors.
     """
+    if bench.vocabulary is None:
+        return not_judged("the corpus holds no tokens")
     fresh = zip(bench.draw(bench.samples(), epoch=0), bench.draw(bench.samples(), epoch=1))
     still = bench.objective.variants == 0 and all(same(*pair) for pair in fresh)
     drawn = _draw(bench, 1 if still else EPOCHS)
@@ -60,6 +62,7 @@ def _draw(bench: Bench, epochs: int) -> Drawn:
     spec = world.spec_of(bench.spec.objective, bench.spec.options, bench.folder, CONTEXT)
     corpus = world.corpus_of(bench.facts.reads, bench.folder)
     known = parts.vocabulary_of(spec, corpus)
+    assert known is not None, "a corpus without tokens"
     loss = objective.load(spec.objective, spec.options, known)
     source = samples_of(loss, corpus, CONTEXT)
     group, rng = bench.group, Batches(source, bench.group, bench.spec.seed).rng

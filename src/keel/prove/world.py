@@ -13,7 +13,9 @@ import numpy as np
 
 from keel import objective
 from keel.corpus import instructions, markov, parallel, shards, split
+from keel.corpus.images.store import Store
 from keel.corpus.readers import open_source
+from keel.corpus.store import Corpus, tokenizer_of
 from keel.corpus.tokenizer import train
 from keel.corpus.vocabulary import vocabulary_of
 from keel.errors import StudyError
@@ -21,6 +23,7 @@ from keel.files import write_text
 from keel.objective.base import Objective
 from keel.objective.held import facts_of
 from keel.plan.spec import Spec, example_spec
+from keel.prove import pictures
 from keel.study import Study
 
 VOCABULARY, CONTEXT, WIDTH, HEAD_WIDTH, LAYERS = 320, 32, 32, 8, 1
@@ -91,8 +94,10 @@ def _sides(text: str) -> tuple[str, str]:
     return " ".join(words[: 1 + len(words) % 3]), " ".join(words[: 1 + len(words) % 2][::-1])
 
 
-def corpus_of(reads: str, folder: Path) -> Any:
+def corpus_of(reads: str, folder: Path) -> Corpus:
     """What a loss that reads so is given, each file held against its checksum."""
+    if reads == "images":
+        return pictures.corpus(folder)
     if reads == "instructions":
         return instructions.open_instructions(folder / "instructions")
     return parallel.open_bitext(folder / "pairs") if reads == "parallel" else shards.open_shards(folder / "stream")
@@ -126,10 +131,15 @@ def spec_of(name: str, options: Mapping[str, Any], folder: Path, context: int = 
     """
     loss_class(name)
     facts = facts_of(name, options)
-    known = vocabulary_of(corpus_of(facts.reads, folder).tokenizer_path.read_text(encoding="utf-8"))
-    known = known.with_special(facts.roles(options, context))
+    corpus = corpus_of(facts.reads, folder)
+    text = tokenizer_of(corpus)
+    known = vocabulary_of(text).with_special(facts.roles(options, context)) if text else None
     objective.load(name, options, known)
-    size = {"width": WIDTH, "layers": LAYERS, "vocabulary": known.size, "context": context, "head_width": HEAD_WIDTH}
+    size = {"width": WIDTH, "layers": LAYERS, "vocabulary": known.size if known else 0, "context": context,
+            "head_width": HEAD_WIDTH}  # fmt: skip
+    if isinstance(corpus, Store):
+        context = pictures.PATCHES
+        size |= {"vocabulary": 0, "context": context, "patch": pictures.PATCH, "classes": len(corpus.classes)}
     return example_spec(
         objective=name, options=dict(options), family=facts.families[0], size=size, steps=STEPS, warmup_steps=2,
         decay_start=4, batch_tokens=4 * quarter(facts.group) * context, lr_hidden=0.01, lr_embedding=0.01,
