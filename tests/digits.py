@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from pictures import encoded
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from keel.corpus.images import named, prepare
