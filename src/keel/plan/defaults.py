@@ -110,6 +110,7 @@ DEFAULTS: Mapping[Judge, Defaults] = {
     "target_bits_per_byte": PLAIN,
     "masked_bits_per_byte": MASKED,
     "replaced_bits_per_byte": REPLACED,
+    "class_nats": CLASSED,
 }
 
 

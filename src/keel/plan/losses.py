@@ -19,11 +19,17 @@ from keel.study import Study
 
 OPTIONS = "train.options."
 # By kind of data: the loss where no use case asks for one, and how a study says that its data is of that kind.
-DEFAULTS: Mapping[str, str] = {"text": "clm", "parallel": "translation", "instructions": "instruct"}
+DEFAULTS: Mapping[str, str] = {
+    "text": "clm",
+    "parallel": "translation",
+    "instructions": "instruct",
+    "images": "classify",
+}
 SAID: Mapping[str, str] = {
     "text": "name plain text: [data] train = ...",
     "parallel": "name pairs of lines: [data] parallel = { en = ..., de = ... }",
     "instructions": "name instructions: [data] train, prompt and answer",
+    "images": "name images: [data] image and label",
 }
 
 

@@ -60,7 +60,7 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
         text="\n".join([*judged.lines, show(made, why)]),
         numbers=[Number(**number) for number in made["numbers"]], problems=problems,
         reads=["study.toml", *made["reads"]], writes=["plan.json"],
-        status="refused" if refusal and seen.corpus is not None and study.data.kind not in OF_IMAGES else "ok",
+        status="refused" if refusal and seen.corpus is not None and not _untrained(study, seen) else "ok",
     )  # fmt: skip
 
 
@@ -86,10 +86,10 @@ def _measured(study: Study) -> str:
 
 def _ladder(study: Study, seen: Evidence, decision: Decision, as_of: str) -> tuple[dict[str, Any], list[Problem]]:
     """The ladder and its arms; without data at hand, or with too little, none and the reason."""
-    if study.data.kind in OF_IMAGES:
+    if why := _untrained(study, seen):
         if "train.loss" in study.overrides:
             loss_of(study, Choices(study.overrides))
-        return _no_ladder(study, as_of), [Problem("no ladder yet", NOT_TRAINED,
+        return _no_ladder(study, as_of), [Problem("no ladder yet", why,
                                                   "the route, the base and the size stand without it",
                                                   "[data] image")]  # fmt: skip
     if seen.corpus is None or seen.machine is None:
@@ -99,6 +99,18 @@ def _ladder(study: Study, seen: Evidence, decision: Decision, as_of: str) -> tup
         return build(Inputs(study, seen.corpus, seen.machine, seen.released, decision.chosen.category), as_of), []
     except Refused as error:
         return _no_ladder(study, as_of), [Problem(*error.refusal)]
+
+
+def _untrained(study: Study, seen: Evidence) -> str:
+    """Why no loss can be trained on these data yet; "" where one can."""
+    if study.data.kind == "image-text":
+        return NOT_TRAINED
+    if study.data.kind != "images" or seen.corpus is None:
+        return ""
+    if study.data.label is None:
+        return f"these have no labels, and {NOT_TRAINED}"
+    number = int((seen.corpus["classes"] or {}).get("count", 0))
+    return "" if number > 1 else f"{number} class: there is nothing to tell apart"
 
 
 def _no_ladder(study: Study, as_of: str) -> dict[str, Any]:

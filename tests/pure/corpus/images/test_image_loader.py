@@ -20,11 +20,12 @@ from keel.corpus.images.store import Store, write
 SETTINGS = Settings(size=24, jitter=0.3)
 # Loads without end; says when it goes, and which workers it has.
 ENDLESS = """
-import itertools, sys
+import itertools, signal, sys
 from pathlib import Path
 from keel.corpus.images.augment import Settings
 from keel.corpus.images.loader import Job, Loader
 from keel.corpus.images.store import Store
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
 with Loader(Store(Path(sys.argv[1])), Settings(size=24), 0, 2) as loader:
     for number, array in enumerate(loader.arrays(Job(0, each % 40) for each in itertools.count())):
         if number == 10:
@@ -147,8 +148,11 @@ def test_no_worker_outlives_its_loader(store: Store, ending: signal.Signals) -> 
         workers = [int(each) for each in process.stdout.readline().split()]
         assert len(workers) == 2
         assert all(alive(worker) for worker in workers)
-        process.send_signal(ending)
-        _, said = process.communicate(timeout=20)
+        try:
+            process.send_signal(ending)
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert "KeyboardInterrupt" in said or ending != signal.SIGINT
     assert "worker" not in said.replace("loader.workers", ""), "the workers themselves say nothing"
     until = time.monotonic() + 10
