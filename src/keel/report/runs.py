@@ -82,7 +82,7 @@ class Run:
 
     @property
     def value(self) -> float | None:
-        """What its judge measured on held-out text, of a run that passed its gate."""
+        """What its judge measured on what is held out, of a run that passed its gate."""
         judge = str((self.result or {}).get("judge", "bits_per_byte"))
         return number(self.result, value_field(judge)) if self.state == "done" else None
 

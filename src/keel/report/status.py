@@ -28,7 +28,7 @@ def status(study_folder: Path) -> Answer:
     found = read(study_folder)
     total = totals(found)
     lines = _columns([HEADER, *(_cells(run) for run in found.runs)]) if found.runs else ["no runs: nothing is planned"]
-    lines += [f"measured in {found.measure} of held-out text"] if found.runs else []
+    lines += [f"measured in {found.measure} of what is held out"] if found.runs else []
     lines += arm_lines(found)
     lines += [f"  {run.id}: {run.gate}" for run in found.runs if run.gate]
     lines += ["", totals_words(total)]
