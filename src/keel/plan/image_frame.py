@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keel.errors import StudyError
-from keel.model.shapes import head_width
+from keel.model.shapes import SHAPES, head_width
 from keel.model.shapes.vision_check import patches_of
 from keel.model.shapes.vision_ladder import RULES, at
 from keel.plan import ladder
@@ -72,4 +72,6 @@ def _frame(choices: Choices, loss: Loss, widths: Sequence[int], side: int, patch
         shallow = RULES[loss.family].heads and width < SHALLOW_WIDTH
         depth = int(layers) if layers else SHALLOW if shallow else size.layers
         sizes.append(type(size)(**{**vars(size), "layers": depth}))
+    if problems := SHAPES[loss.family].problems(sizes[0]):
+        raise StudyError.all(problem._replace(where="[set] model") for problem in problems)
     return Frame(loss.name, loss.options, loss.family, tuple(sizes), sizes[0].context, 0)
