@@ -99,7 +99,7 @@ CLASSED = PLAIN._replace(
     lr_source="convention: 1e-3 at width 64; not measured on a ladder", lr_embedding=0.001,
     embedding_source="convention: as the layers; not measured", batch_growth=0.0, batch_samples=64,
     batch_formula="64 images", batch_source="convention; not measured", batch_valid="not measured",
-    batch_range=(0.0, float("inf")), tokens_per_param=60.0, top_epochs=30.0,
+    batch_range=(0.0, float("inf")), tokens_per_param=10.0, top_epochs=30.0,
     tokens_source=f"convention, not measured; {TOUVRON}", tokens_valid="not measured",
     tokens_params=(0.0, float("inf")),
     target_why=f"N and D grown alike: {ALIKE_SOURCE}, of decoders; of images it is not known",

@@ -1,4 +1,4 @@
-"""The ladder of labelled images: patches are positions, images and their digests are the data, no tokenizer is asked."""
+"""The ladder of labelled images: patches are positions, images and their digests the data, no tokenizer is asked."""
 
 from __future__ import annotations
 
