@@ -111,6 +111,7 @@ DEFAULTS: Mapping[Judge, Defaults] = {
     "masked_bits_per_byte": MASKED,
     "replaced_bits_per_byte": REPLACED,
     "class_nats": CLASSED,
+    "recall": CLASSED,
 }
 
 
