@@ -21,7 +21,7 @@ INTEGER = 1e-6
 
 def contract(bench: Bench) -> Verdict:
     """Examples are arrays; counts are whole numbers; sums are finite scalars with a gradient and the counts' names."""
-    samples, group = bench.samples(), bench.group
+    samples, group = bench.samples(), max(bench.group, 2) if bench.objective.coupled else bench.group
     pairs = [samples[first : first + group] for first in range(0, len(samples), group)]
     batches = [bench.collate(bench.draw(pair), pair) for pair in pairs]
     problems = [*_examples(bench), *(text for batch, pair in zip(batches, pairs) for text in _batch(batch, len(pair)))]

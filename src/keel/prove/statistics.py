@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from keel import objective
 from keel.corpus.vocabulary import SPECIAL, Vocabulary
+from keel.model.shapes import SHAPES, Size
 from keel.objective.base import Batch
 from keel.objective.held import TENSOR
 from keel.prove import world
@@ -17,6 +18,7 @@ from keel.prove.randomness import same
 from keel.prove.result import Verdict, not_judged, within
 from keel.run import parts
 from keel.run.batches import Batches
+from keel.run.pictures import want_of
 from keel.run.samples import samples_of
 
 EPOCHS, CONTEXT, STANDARD_ERRORS = 12, 128, 4.0
@@ -64,7 +66,8 @@ def _draw(bench: Bench, epochs: int) -> Drawn:
     known = parts.vocabulary_of(spec, corpus)
     assert known is not None, "a corpus without tokens"
     loss = objective.load(spec.objective, spec.options, known)
-    source = samples_of(loss, corpus, CONTEXT)
+    shape = SHAPES[spec.family].shape(Size(**spec.size))
+    source = samples_of(loss, corpus, want_of(shape, spec.seed))
     group, rng = bench.group, Batches(source, bench.group, bench.spec.seed).rng
     made = []
     for epoch in range(epochs):

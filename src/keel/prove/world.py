@@ -96,8 +96,8 @@ def _sides(text: str) -> tuple[str, str]:
 
 def corpus_of(reads: str, folder: Path) -> Corpus:
     """What a loss that reads so is given, each file held against its checksum."""
-    if reads == "images":
-        return pictures.corpus(folder)
+    if reads in ("images", "image-text"):
+        return pictures.corpus(folder, VOCABULARY if reads == "image-text" else 0)
     if reads == "instructions":
         return instructions.open_instructions(folder / "instructions")
     return parallel.open_bitext(folder / "pairs") if reads == "parallel" else shards.open_shards(folder / "stream")
@@ -139,7 +139,8 @@ def spec_of(name: str, options: Mapping[str, Any], folder: Path, context: int = 
             "head_width": HEAD_WIDTH}  # fmt: skip
     if isinstance(corpus, Store):
         context = pictures.PATCHES
-        size |= {"vocabulary": 0, "context": context, "patch": pictures.PATCH, "classes": len(corpus.classes)}
+        head = {"embedding_width": WIDTH} if known else {"classes": len(corpus.classes)}
+        size |= {"vocabulary": 0, "context": context, "patch": pictures.PATCH, **head}
     return example_spec(
         objective=name, options=dict(options), family=facts.families[0], size=size, steps=STEPS, warmup_steps=2,
         decay_start=4, batch_tokens=4 * quarter(facts.group) * context, lr_hidden=0.01, lr_embedding=0.01,

@@ -16,7 +16,7 @@ from keel.errors import StudyError
 from keel.objective.base import Objective, Sample
 from keel.run import samples
 from keel.run.draws import Draw, Samples
-from keel.run.pictures import Pictures, Want
+from keel.run.pictures import Captioned, Pictures, Want
 from keel.run.tasks import Tasks
 
 
@@ -55,7 +55,8 @@ def samples_of(objective: Objective, corpus: Corpus, want: Want | int) -> Iterat
     want = Want(want) if isinstance(want, int) else want
     context = want.context
     if isinstance(corpus, Store):
-        pictures = Pictures(objective, corpus, want, held=True)
+        kind = Captioned if objective.facts.reads == "image-text" else Pictures
+        pictures = kind(objective, corpus, want, held=True)
         yield from pictures.stream(Draw(0, place) for place in range(len(pictures)))
         pictures.close()
         return

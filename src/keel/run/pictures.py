@@ -12,7 +12,8 @@ import numpy as np
 from keel.corpus.images.augment import evaluation
 from keel.corpus.images.loader import Job, Loader
 from keel.corpus.images.store import Store
-from keel.corpus.store import Corpus
+from keel.corpus.store import Corpus, tokenizer_of
+from keel.corpus.tokenizer import load
 from keel.errors import StudyError
 from keel.model.shapes import Shape
 from keel.objective.base import Objective, Sample
@@ -113,3 +114,25 @@ class Pictures(Samples):
     def _sample(self, number: int, array: np.ndarray) -> Sample:
         label = int(self.labels[number])
         return Sample(number, NO_TOKENS, image=array, label=label if label >= 0 else None)
+
+
+class Captioned(Pictures):
+    """Images with the tokens of their captions, special ones apart; what is too long is the loss's to refuse.
+
+    Raises:
+        StudyError: the corpus has no captions.
+    """
+
+    def __init__(self, objective: Objective, corpus: Corpus, want: Want, *, held: bool = False) -> None:
+        super().__init__(objective, corpus, want._replace(classes=0), held=held)
+        text = tokenizer_of(corpus)
+        if text is None:
+            raise StudyError("this loss reads images with captions", why="the images have none", where="[data] text",
+                             fix="name [data] text, or choose a loss for images alone")  # fmt: skip
+        self.tokenizer = load(text)
+
+    def _sample(self, number: int, array: np.ndarray) -> Sample:
+        caption = self.store[number].caption
+        assert caption is not None, "pairs are stored with both"
+        ids = self.tokenizer.encode(caption, add_special_tokens=False).ids
+        return super()._sample(number, array)._replace(tokens=np.asarray(ids, np.int64))

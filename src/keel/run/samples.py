@@ -17,7 +17,7 @@ from keel.corpus.store import Corpus
 from keel.errors import StudyError
 from keel.objective.base import Objective, Sample
 from keel.run.draws import Samples
-from keel.run.pictures import Pictures, Want
+from keel.run.pictures import Captioned, Pictures, Want
 from keel.run.tasks import Tasks
 
 SCAN_TOKENS = 1 << 24
@@ -191,6 +191,7 @@ READERS: Mapping[str, Callable[[Objective, Corpus, Want], Samples]] = {
     "parallel": _parallel,
     "instructions": _instructions,
     "images": Pictures,
+    "image-text": Captioned,
 }
 
 

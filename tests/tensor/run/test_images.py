@@ -1,4 +1,4 @@
-"""Runs on images: resumed bitwise, made ahead by workers without changing a bit, judged, exported, refused where cut."""
+"""Runs on images: resumed bitwise, made ahead by workers with the same bits, judged, exported, refused where cut."""
 
 from __future__ import annotations
 
