@@ -157,13 +157,13 @@ class Contrastive(Objective):
 
 
 class CLIP(Contrastive):
-    """L = mean over pairs i of (H(y_i, softmax_j t u_i v_j) + H(y_i, softmax_j t v_i u_j)) / 2, in nats.
+    """L = mean over pairs i of (-ln sum_a softmax_j(t u_i v_j)[a] - ln sum_a softmax_j(t v_i u_j)[a]) / 2, in nats.
 
-    u, v: features of images and captions, of length 1. y_i is spread evenly over the k pairs with pair i's caption:
-    where captions differ that is pair i alone; a loss of ln k is then the least there is for it. t begins at 1 / .07
-    and is held in [1, 100] after every step; it does not decay. All n pairs of a step take part, however it is cut.
-    Reference: Radford et al. 2021, arXiv:2103.00020, section 2.3 and 2.5; Yang et al. 2022, arXiv:2204.03610, section
-    3.2 (equal targets).
+    u, v: features of images and captions, of length 1; a runs over the pairs with pair i's caption, where captions
+    differ over i alone. t begins at 1 / .07 and is held in [1, 100] after every step; it does not decay. All n pairs of
+    a step take part, however it is cut.
+    Reference: Radford et al. 2021, arXiv:2103.00020, sections 2.3 and 2.5; Miech et al. 2020, arXiv:1912.06430,
+    equation 1 (several positives).
     """
 
     name: ClassVar[str] = "clip"
@@ -171,10 +171,10 @@ class CLIP(Contrastive):
     facts: ClassVar[Facts] = FACTS["clip"]
 
     def told_apart(self, scale: nn.Module, image: Tensor, text: Tensor, alike: Tensor, mine: slice) -> Tensor:
-        """Cross entropy both ways, halved."""
-        targets = alike / alike.sum(1, keepdim=True)
+        """Both ways, halved."""
         ways = (scale(image[mine] @ text.T), scale(text[mine] @ image.T))
-        return torch.stack([-(targets * logits.log_softmax(1)).sum() for logits in ways]).sum() / 2
+        right = [logits.masked_fill(~alike, -torch.inf).logsumexp(1) for logits in ways]
+        return torch.stack([(z.logsumexp(1) - one).sum() for z, one in zip(ways, right)]).sum() / 2
 
     def after_step(self, parts: Mapping[str, nn.Module], carry: Carry, stats: Stats, step: int) -> Carry:
         """The stored temperature never leaves its range, whatever a step did to it."""
