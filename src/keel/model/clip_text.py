@@ -38,10 +38,11 @@ class ClipText(nn.Module):
         mixed = self.body_dtype != torch.float32
         with torch.autocast(ids.device.type, dtype=self.body_dtype, enabled=mixed):
             hidden: Tensor = self.library.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
-            pooled = hidden[torch.arange(len(ids), device=ids.device), self.ends(ids)]
-            projection = getattr(self.library, "text_projection", None)
-            found: Tensor = pooled if projection is None else projection(pooled)
-        return found.float() if mixed else found
+        pooled = hidden[torch.arange(len(ids), device=ids.device), self.ends(ids)]
+        pooled = pooled.float() if mixed else pooled
+        projection = getattr(self.library, "text_projection", None)
+        found: Tensor = pooled if projection is None else projection(pooled)
+        return found
 
     def ends(self, ids: Tensor) -> Tensor:
         """The place (B,) of each row's first end token."""
