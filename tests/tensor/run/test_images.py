@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import study_error
+from PIL import Image
 
 from keel import objective
 from keel.corpus.images.augment import augment, evaluation
@@ -238,8 +240,18 @@ def test_the_export_is_read_by_the_library_and_answers_the_same(
     card = (folder / "model" / "README.md").read_text()
     assert "pipeline_tag: image-classification" in card
     assert f"| held-out accuracy | {result['accuracy']['value']:.4f}" in card
-    told = json.loads((folder / "model" / "preprocessor_config.json").read_text())
-    assert (told["crop_size"], told["image_mean"]) == ({"height": 8, "width": 8}, [0.5, 0.5, 0.5])
+
+
+def test_the_librarys_processor_prepares_an_image_as_the_judge_does(
+    finished: tuple[Path, dict[str, Any]], store: Store
+) -> None:
+    from transformers import AutoImageProcessor
+
+    processor: Any = AutoImageProcessor.from_pretrained(finished[0] / "model")
+    sample = next(heldout.samples_of(objective.load("classify", DRAWN), store, Want(16, 8, 10)))
+    picture = Image.open(io.BytesIO(store.data(sample.id)))
+    prepared = np.array(processor(picture)["pixel_values"][0])
+    np.testing.assert_allclose(prepared, sample.image, atol=1e-6)  # type: ignore[arg-type]
 
 
 def test_the_judge_knows_what_frequencies_know() -> None:
