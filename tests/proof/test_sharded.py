@@ -37,6 +37,8 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> Ranks:
     """Both ranks' work, beside what one process makes of the same; that is there before they start."""
     folder = tmp_path_factory.mktemp("sharded")
     world.make(folder / "world")
+    for reads in ("images", "image-text"):
+        world.corpus_of(reads, folder / "world")  # written once, by one process
     for name, case in RUNS.items():
         sharding.go(case, folder, f"{name}-one", MIDDLE, sharded=False)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
