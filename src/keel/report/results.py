@@ -27,7 +27,7 @@ def runs(found: Artefacts) -> str:
     header = ("run", "state", found.measure, "forecast", "params", "tokens", "compute", "time")
     body = table(header, rows, frozenset({2, 4, 5, 6, 7}), lambda place: found.runs[place].held_out)
     caption = (
-        "Training loss in nats per target against training tokens, a panel a size, held-out sizes in the accent colour. "
+        "Training loss in nats a target against training tokens, a panel a size, held-out sizes in the accent colour. "
         "Where a branch leaves its trunk, the learning rate falls. At most 200 points a run, each a mean of neighbours."
     )
     curves = shown(TrainingCurves.from_(found), "curves", caption)
