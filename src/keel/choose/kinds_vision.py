@@ -56,7 +56,7 @@ NO_CAPTION: Mapping[Use, Cite] = {
 
 VISION: Mapping[str, Kind] = {
     "supervised": Kind(
-        "vision", SEEN, {}, NO_TEXT, ("supervised",),
+        "vision", SEEN, {}, NO_TEXT, ("classify",),
         "patches are the tokens, not pixels, and their number does not shrink towards the label", needs="labels",
     ),
     "masked-image": Kind(

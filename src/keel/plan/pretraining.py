@@ -12,6 +12,7 @@ from keel.choose.lambdas import lambdas
 from keel.choose.weights import Weighed
 from keel.objective.fact import Cite, Use
 from keel.objective.facts import FACTS
+from keel.plan.losses import DEFAULTS
 
 LACKS = {
     "parallel": "needs pairs of translations", "instructions": "needs instructions with their answers",
@@ -81,7 +82,7 @@ def _json(
     notes = (way.kind.note, way.lacks(held), lambdas(held) if way.kind.balanced else "")
     return {
         "id": way.name, "kind": way.kind_name, "unlocks": [item.case.task for item, _ in unlocked],
-        "trains_here": way.name in FACTS, "why": _cited(unlocked),
+        "trains_here": way.name in FACTS and FACTS[way.name].needs <= DEFAULTS.keys(), "why": _cited(unlocked),
         "precludes": [item.case.task for item, _ in against], "precludes_why": _cited(against),
         "note": "; ".join(filter(None, notes)),
     }  # fmt: skip

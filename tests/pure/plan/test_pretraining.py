@@ -61,11 +61,11 @@ def test_what_the_data_lack_is_told_and_comes_last() -> None:
 @pytest.mark.parametrize(("labels", "why"), [(None, "none are said"), (0.0, "there are none")])
 def test_what_needs_labels_is_left_out_aloud(labels: float | None, why: str) -> None:
     held = data(1e6, "image", labels=labels)
-    assert "supervised" not in by_id("vision", held, LABEL)
+    assert "classify" not in by_id("vision", held, LABEL)
     assert left_out("vision", (LABEL,), held) == [{"id": "supervised", "why": f"needs labels, and {why}"}]
     assert left_out("vision", (CAPTION,), held) == []
     given = data(1e6, "image", labels=9.0)
-    assert "supervised" in by_id("vision", given, LABEL)
+    assert "classify" in by_id("vision", given, LABEL)
     assert left_out("vision", (LABEL,), given) == []
 
 
