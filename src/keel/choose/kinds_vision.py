@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from keel.choose.kind import Kind
 from keel.objective.fact import Cite, Use
+from keel.objective.facts_contrastive import ALIGNED, NO_CAPTION
 
 VIT = "Dosovitskiy et al. 2021, arXiv:2010.11929"
 AUGREG = "Steiner et al. 2022, arXiv:2106.10270"
@@ -40,17 +41,6 @@ NO_TEXT: Mapping[Use, Cite] = {
     "image-text-to-text": Cite("has no decoder of text", COCA),
     "zero-shot-image-classification": Cite("has never seen text, so labels cannot be named", CLIP),
     "visual-question-answering": Cite("has never seen text", CLIP),
-    "text-to-image": Cite("gives no image", LATENT),
-}
-ALIGNED: Mapping[Use, Cite] = {
-    "image-text-retrieval": Cite("one space for images and texts", CLIP),
-    "zero-shot-image-classification": Cite("labels as texts in the same space", CLIP),
-    "image-classification": Cite("a linear layer on its image states, or fine-tuning", CLIP),
-    "image-feature-extraction": Cite("states of the image", CLIP),
-}
-NO_CAPTION: Mapping[Use, Cite] = {
-    "image-to-text": Cite("has no decoder: add a captioner", COCA),
-    "image-text-to-text": Cite("has no decoder: add a captioner", COCA),
     "text-to-image": Cite("gives no image", LATENT),
 }
 
