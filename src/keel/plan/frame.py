@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from keel.errors import StudyError
@@ -44,13 +44,12 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
     shared = {name: value for name, value in choices.overrides.items() if name.startswith("model.")}
     loss = loss_of(inputs.study, choices, inputs.category)
     budget_s = seconds_of(inputs, choices)
-    frame = ladder.frame(shared, ladder.widths_from(ladder.MIN_WIDTH), vocabulary, loss)
-    for smallest in range(ladder.MIN_WIDTH + 8, ladder.MAX_WIDTH // 4, 8):
-        wider = ladder.frame(shared, ladder.widths_from(smallest), vocabulary, loss)
-        if not fits(inputs, wider, unique_tokens(inputs.corpus, row, wider.context), budget_s):
-            break
-        frame = wider
-    frame = ladder.frame(shared, widths_of(choices, frame, budget_s), vocabulary, loss)
+
+    def at(widths: Sequence[int]) -> tuple[Frame, float]:
+        frame = ladder.frame(shared, widths, vocabulary, loss)
+        return frame, unique_tokens(inputs.corpus, row, frame.context)
+
+    frame, _ = at(widths_of(choices, widest(inputs, at, budget_s), budget_s))
     choices.pick("model.layers", list(frame.layers), formula="2 below width 192, then width / 64", source=THUMB)
     choices.pick("model.context", frame.context, unit="tokens", source=THUMB,
                  formula="128 up to width 96, then doubled with it, at most 1024")  # fmt: skip
@@ -64,7 +63,18 @@ def seconds_of(inputs: Inputs, choices: Choices) -> float:
     return float(choices.overrides.get("ladder.time_s", budget_s))
 
 
-def fits(inputs: Inputs, frame: Frame, unique: float, budget_s: float) -> bool:
+def widest(inputs: Inputs, at: Callable[[Sequence[int]], tuple[Frame, float]], budget_s: float) -> Frame:
+    """The ladder before the first that does not fit, from the smallest; `at` gives a frame and its unique positions."""
+    frame, _ = at(ladder.widths_from(ladder.MIN_WIDTH))
+    for smallest in range(ladder.MIN_WIDTH + 8, ladder.MAX_WIDTH // 4, 8):
+        wider, unique = at(ladder.widths_from(smallest))
+        if not _fits(inputs, wider, unique, budget_s):
+            break
+        frame = wider
+    return frame
+
+
+def _fits(inputs: Inputs, frame: Frame, unique: float, budget_s: float) -> bool:
     """Whether a ladder ends in time, and the data feed its top as its size asks."""
     return _ladder_s(inputs.machine, frame, unique) <= budget_s and _fed(frame, unique)
 

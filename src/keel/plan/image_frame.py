@@ -9,8 +9,7 @@ from keel.errors import StudyError
 from keel.model.shapes import SHAPES, head_width
 from keel.model.shapes.vision_check import patches_of
 from keel.model.shapes.vision_ladder import RULES, at
-from keel.plan import ladder
-from keel.plan.frame import THUMB, Inputs, fits, seconds_of, widths_of
+from keel.plan.frame import THUMB, Inputs, seconds_of, widest, widths_of
 from keel.plan.ladder import Frame
 from keel.plan.losses import Loss, loss_of
 from keel.plan.recipe import Choices
@@ -32,13 +31,11 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
     classes = int((seen.get("classes") or {}).get("count") or 0)
     unique = float(seen["split"]["train_images"]) * patches_of(side, patch)
     budget_s = seconds_of(inputs, choices)
-    frame = _frame(choices, loss, ladder.widths_from(ladder.MIN_WIDTH), side, patch, classes)
-    for smallest in range(ladder.MIN_WIDTH + 8, ladder.MAX_WIDTH // 4, 8):
-        wider = _frame(choices, loss, ladder.widths_from(smallest), side, patch, classes)
-        if not fits(inputs, wider, unique, budget_s):
-            break
-        frame = wider
-    frame = _frame(choices, loss, widths_of(choices, frame, budget_s), side, patch, classes)
+
+    def frames(widths: Sequence[int]) -> tuple[Frame, float]:
+        return _frame(choices, loss, widths, side, patch, classes), unique
+
+    frame, _ = frames(widths_of(choices, widest(inputs, frames, budget_s), budget_s))
     published = RULES[loss.family].source
     choices.pick("model.layers", list(frame.layers), source=f"{THUMB}; from {SHALLOW_WIDTH} on {published}",
                  formula=f"{SHALLOW} below width {SHALLOW_WIDTH}, then as published")  # fmt: skip
