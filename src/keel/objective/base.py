@@ -9,12 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from keel import model
 from keel.corpus.images.augment import Settings
 from keel.corpus.vocabulary import Vocabulary
 from keel.errors import StudyError, nearest
@@ -207,6 +209,10 @@ class Objective(ABC):
     def join(self, parts: dict[str, nn.Module]) -> dict[str, nn.Module]:
         """The parts as they are used: where they share weights, these are joined here, before anything else is done."""
         return parts
+
+    def export(self, parts: Mapping[str, nn.Module], family: str, folder: Path) -> None:
+        """Write what a run gives as the library itself would: "model" alone, unless a loss joins several."""
+        model.load(family).export(parts["model"], folder)
 
     @abstractmethod
     def example(self, sample: Sample, rng: np.random.Generator) -> Example:

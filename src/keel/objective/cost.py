@@ -57,15 +57,25 @@ def head_of(loss: str, options: Mapping[str, Any], family: str, size: Size) -> s
 
 
 def params(loss: str, options: Mapping[str, Any], family: str, size: Size) -> Params:
-    """Parameters of the model that a run gives, its head included; a generator beside it is not counted.
+    """Parameters of what a run gives, heads included: all towers of a pair; a generator beside it is not counted.
 
     Example:
         >>> size = Size(width=64, layers=2, vocabulary=4096, context=128, head_width=16)
         >>> params("rtd", {}, "electra", size).total < params("mlm", {}, "electra", size).total
         True
     """
-    shapes = SHAPES[family]
-    return shapes.params(shapes.shape(size), head_of(loss, options, family, size))
+    facts = _known(loss, options)
+    if facts is None or facts.models is None:
+        return SHAPES[family].params(SHAPES[family].shape(size), head_of(loss, options, family, size))
+    given = [_params(model, family) for model in facts.models(options, family, size) if model.given]
+    return Params(*(sum(part) for part in zip(*given)))
+
+
+def _params(model: Model, family: str) -> Params:
+    """Those of one of a loss's models; what belongs to no family is counted with its body."""
+    shapes = SHAPES[model.family or family]
+    found = shapes.params(shapes.shape(model.size), model.head)
+    return found._replace(body=found.body + model.free_params)
 
 
 def special_tokens(loss: str, options: Mapping[str, Any], context: int) -> tuple[str, ...]:

@@ -15,10 +15,14 @@ from keel.objective.work import Work
 # corruption is fixed and is no generator's, or a better generator would look like a worse discriminator: 15 % of the
 # tokens give way to draws from the training text's token counts, once and the same for every model.
 # "class_nats": mean nats of a held-out image's class; ln K where nothing is known of K classes that are as frequent.
-# "recall": of held-out pairs, the share whose caption is the nearest to its image.
+# "retrieval_nats": mean nats of a held-out image's caption among a fixed set of held-out captions, and the other way,
+# halved; ln K where nothing is known of K candidates. Never a loss within a training batch.
+# "probe_nats": as "class_nats", of a linear classifier on frozen states: the loss itself never sees a label.
+# "pixel_error": mean squared error of hidden patches under fixed masks, where nothing has a label.
 # "target_bits_per_byte": nats of the target tokens a byte of text, where an encoder reads part of it.
 Judge = Literal[
-    "bits_per_byte", "masked_bits_per_byte", "replaced_bits_per_byte", "target_bits_per_byte", "class_nats", "recall"
+    "bits_per_byte", "masked_bits_per_byte", "replaced_bits_per_byte", "target_bits_per_byte", "class_nats",
+    "retrieval_nats", "probe_nats", "pixel_error",
 ]  # fmt: skip
 # "windows" of packed text, whole "documents" (long ones in pieces), "pairs" of texts, "parallel" lines, "instructions"
 # with their answers, "images" with their labels, "image-text": images with captions.
@@ -43,7 +47,8 @@ class Cite(NamedTuple):
 class Model(NamedTuple):
     """A model that a loss trains: its head, its size, what one sample puts through it, and FLOP beyond training it.
 
-    `family` is named where it is another than the run's.
+    `family` is named where it is another than the run's. `given`: it is part of what a run gives, not only of training
+    it (a generator is not). `free_params`: weights beside it that belong to no family, such as a scale.
     """
 
     head: str
@@ -51,6 +56,8 @@ class Model(NamedTuple):
     work: Work
     more: float = 0.0
     family: str = ""
+    given: bool = True
+    free_params: int = 0
 
 
 ModelsOf = Callable[[Mapping[str, Any], str, Size], tuple[Model, ...]]

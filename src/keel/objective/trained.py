@@ -71,7 +71,7 @@ def detectors(at: Mapping[str, Any], family: str, size: Size) -> tuple[Model, ..
     work = masked(at, size.context)
     shape = shapes.shape(small)
     draws = sum(odds * DRAW * head_products(FEATURES[family], shape, use.head)["tokens"] for odds, use in work)
-    generator = Model("enhanced" if at["enhanced"] else "tokens", small, work, draws)
+    generator = Model("enhanced" if at["enhanced"] else "tokens", small, work, draws, given=False)
     return Model("replaced", size, every_position(at, size.context)), generator
 
 

@@ -111,7 +111,9 @@ DEFAULTS: Mapping[Judge, Defaults] = {
     "masked_bits_per_byte": MASKED,
     "replaced_bits_per_byte": REPLACED,
     "class_nats": CLASSED,
-    "recall": CLASSED,
+    "retrieval_nats": CLASSED,
+    "probe_nats": CLASSED,
+    "pixel_error": CLASSED,
 }
 
 

@@ -92,7 +92,7 @@ def _export(spec: Spec, folder: Path, corpus: Corpus, trained: Trained, result: 
 
 
 def _write_model(spec: Spec, target: Path, corpus: Corpus, trained: Trained, result: dict[str, Any]) -> None:
-    model.load(spec.family).export(trained.parts["model"], target)
+    trained.objective.export(trained.parts, spec.family, target)
     if (text := tokenizer_of(corpus)) is not None:
         known = trained.objective.vocabulary
         try:
