@@ -31,8 +31,8 @@ NO_CAPTION: Mapping[Use, Cite] = {
     "text-to-image": Cite("gives no image", LATENT),
 }
 _CLIP = Facts(
-    needs=frozenset({"image-text"}), unlocks=ALIGNED, precludes=NO_CAPTION, judge="retrieval_nats", families=("clip-vision",),
-    roles=caption_roles, reads="image-text", models=towers,
+    needs=frozenset({"image-text"}), unlocks=ALIGNED, precludes=NO_CAPTION, judge="retrieval_nats",
+    families=("clip-vision",), roles=caption_roles, reads="image-text", models=towers,
 )  # fmt: skip
 CONTRASTIVE: Mapping[str, Facts] = {
     "clip": _CLIP,
