@@ -72,7 +72,8 @@ class Facts(NamedTuple):
     the model, so that FLOP can be counted (None: nobody has counted it yet). `of(options)`: facts of a loss that holds
     others, as they follow from theirs; its entry says only what is true of all. `beside(options, context)` are FLOP of
     one sample in models that are not trained: a teacher's forward pass. `models(options, family, size)`: all that are
-    trained, where that is not one model with a head on tokens.
+    trained, where that is not one model with a head on tokens. `rivals`: families of another kind, which a plan holds
+    beside the first as arms.
     """
 
     needs: frozenset[str]
@@ -87,3 +88,4 @@ class Facts(NamedTuple):
     of: Callable[[Mapping[str, Any]], Facts] | None = None
     beside: Callable[[Mapping[str, Any], int], float] | None = None
     models: ModelsOf | None = None
+    rivals: tuple[str, ...] = ()

@@ -42,5 +42,6 @@ IMAGES: Mapping[str, Facts] = {
     "classify": Facts(
         needs=frozenset({"images"}), unlocks=CLASSIFIES, precludes=NO_TEXT, judge="class_nats",
         families=("vit", "vit-hybrid", "resnet", "resnet-basic", "convnext"), reads="images", models=classifiers,
+        rivals=("vit-hybrid", "resnet-basic", "convnext"),
     ),
 }  # fmt: skip

@@ -1,7 +1,8 @@
 """Arms: each is one change against a named run of the ladder, at the same FLOP; what follows from it is shown apart.
 
-A loss arm changes the loss (its family, special tokens and steps follow); the arm `continue` changes the start: weights
-of a released base go on with their own tokenizer, family and size. All arms have as many FLOP as their baseline.
+A loss arm changes the loss (its family, special tokens and steps follow), a family arm the architecture; the arm
+`continue` changes the start: weights of a released base go on with their own tokenizer, family and size. All arms have
+as many FLOP as their baseline.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from keel.objective import cost
 from keel.objective.held import facts_of
 from keel.plan.defaults import Defaults, defaults_of, masking_rate
 from keel.plan.experiment import Experiment
+from keel.plan.family_arms import families_of, size_of
 from keel.plan.frame import Inputs
 from keel.plan.ladder import Frame
 from keel.plan.losses import options_under, with_languages
@@ -50,11 +52,11 @@ def arms_of(
     Raises:
         StudyError: [set] arms names a loss or a width that is not there.
     """
-    names = _losses(choices, frame, offered)
-    if not names and inputs.base is None:
+    names, families = _losses(choices, frame, offered), families_of(choices, frame)
+    if not names and not families and inputs.base is None:
         return Arms((), ())
     given = _Given(inputs, choices, frame, recipe, _baseline(choices, ladder))
-    made = [_loss_arm(given, name) for name in names]
+    made = [_loss_arm(given, name) for name in names] + [_family_arm(given, name) for name in families]
     if inputs.base is not None:
         made.append(_continued(given, inputs.base, [frame.loss, *names]))
     return Arms(
@@ -116,6 +118,18 @@ def _loss_arm(given: _Given, name: str) -> Experiment | Problem:
         given, (name, options, family), size, own_data(given.inputs.corpus, given.recipe, family, frame.tokens),
         why=f"the loss {name} in place of {base.spec.objective}",
         free=("objective", "options") if said else ("objective",),
+    )  # fmt: skip
+
+
+def _family_arm(given: _Given, family: str) -> Experiment | Problem:
+    """The baseline in another architecture, at its rates: nobody has measured those of every family."""
+    frame, base = given.frame, given.baseline.spec
+    size = size_of(frame, dict(base.size), family)
+    if isinstance(size, Problem):
+        return size
+    return _at_equal_flop(
+        given, (frame.loss, frame.options, family), size, base.data, free=("family",),
+        why=f"the family {family} in place of {base.family}", rates=Rates(base.lr_hidden, base.lr_embedding),
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ SETTABLE = (
     "ladder.widths", "ladder.top_tokens", "ladder.tokens", "ladder.factor", "ladder.replicates", "ladder.time_s",
     "ladder.level", "train.batch_tokens", "train.lr_scale", "train.lr_embedding", "train.warmup_tokens",
     "train.decay_fraction", "train.weight_decay", "train.seed", "train.precision", "train.loss", "target.compute",
-    "heldout.max_bytes", "arms.losses", "arms.width", "start.lr", "category", "route",
+    "heldout.max_bytes", "arms.losses", "arms.families", "arms.width", "start.lr", "category", "route",
 )  # fmt: skip
 WHOLE = frozenset({
     "tokenizer.vocabulary", "model.layers", "model.context", "model.image", "model.patch", "ladder.replicates",
@@ -76,7 +76,7 @@ def _remedy(name: str, value: Any) -> str:
     if name == "ladder.widths":
         good = isinstance(value, list) and len(value) > 1 and all(_width(each) for each in value)
         return "" if good and sorted(set(value)) == value else "write two or more multiples of 8, ascending"
-    if name == "arms.losses":
+    if name in ("arms.losses", "arms.families"):
         good = isinstance(value, list) and all(isinstance(each, str) for each in value)
         return "" if good else 'write names: ["mlm", "rtd"]'
     if name in TEXTS:
