@@ -16,6 +16,7 @@ from keel.errors import Problem, StudyError, nearest
 from keel.model.configs import BUILDS
 from keel.model.deberta import MaskDecoder, ReplacedHead
 from keel.model.shapes import FEATURES, SHAPES, Shape
+from keel.model.shapes.features import STATES
 from keel.model.shapes.released import RELEASED
 from keel.model.sharing import fold
 
@@ -73,8 +74,9 @@ def library(
 
 def _made(family: str, kind: str, head: str, made: Any) -> Any:
     """The library's module, with our own head in it where the library has none."""
-    name, attribute, part = OWN.get((family, head), (CLASSES.get((kind, head), ""), "", None))
-    module = getattr(transformers, name).from_config(made)
+    name, attribute, part = OWN.get((family, head), (CLASSES.get((kind, head), "AutoModel"), "", None))
+    unpooled = {"add_pooling_layer": False} if head in STATES else {}
+    module = getattr(transformers, name).from_config(made, **unpooled)
     if part is not None:
         module.add_module(attribute, part(made))
     return module

@@ -18,6 +18,8 @@ POOLED: Heads = {"body": ("pooler",), "tokens": ("tokens",)}
 PAIRED: Heads = {**POOLED, "sentences": ("tokens", "pooler", "pair")}
 # The library keeps BigBird's pooler under its masked head, where nothing trains it.
 BIG_BIRD: Heads = {**PAIRED, "tokens": ("tokens", "pooler")}
+# Where "body" has a pooler: the states alone, as the library makes them where it is told to.
+STATES: Heads = {"states": ()}
 REPLACED: Heads = {**PLAIN, "replaced": ("replaced",)}
 # DeBERTa: absolute positions and one more pass through the last layer; a norm before "replaced".
 DEBERTA: Heads = {"enhanced": ("tokens", "positions"), "replaced": ("norm", "replaced")}
@@ -80,15 +82,15 @@ LLAMA = Features(
 FEATURES: Mapping[str, Features] = {
     "bert": Features(
         kind="encoder", heads=PAIRED, position_offset=0, token_types=2, embedding_norm=True, transform=2,
-        output_bias=True, saved=(8, 2, 1),
+        output_bias=True, own_heads=STATES, saved=(8, 2, 1),
     ),
     "roberta": Features(
         kind="encoder", heads=POOLED, position_offset=2, positions_from_pad=True, token_types=1, embedding_norm=True,
-        transform=2, output_bias=True, saved=(8, 2, 1),
+        transform=2, output_bias=True, own_heads=STATES, saved=(8, 2, 1),
     ),
     "xlm-roberta": Features(
         kind="encoder", heads=POOLED, position_offset=2, positions_from_pad=True, token_types=1, embedding_norm=True,
-        transform=2, output_bias=True, saved=(8, 2, 1),
+        transform=2, output_bias=True, own_heads=STATES, saved=(8, 2, 1),
     ),
     "xlm": Features(
         kind="encoder", heads=PLAIN, position_offset=0, token_types=0, least_token_types=2, embedding_norm=True,
@@ -96,7 +98,7 @@ FEATURES: Mapping[str, Features] = {
     ),
     "albert": Features(
         kind="encoder", heads=PAIRED, position_offset=0, token_types=2, embedding_norm=True, embedding_cap=128,
-        always_mapped=True, shared_layers=True, transform=2, output_bias=True, saved=(8, 5, 1),
+        always_mapped=True, shared_layers=True, transform=2, output_bias=True, own_heads=STATES, saved=(8, 5, 1),
     ),
     "electra": Features(
         kind="encoder", heads=REPLACED, position_offset=0, token_types=2, embedding_norm=True, embedding_cap=0,
@@ -113,7 +115,7 @@ FEATURES: Mapping[str, Features] = {
     ),
     "bigbird": Features(
         kind="encoder", heads=BIG_BIRD, position_offset=0, token_types=2, embedding_norm=True, transform=2,
-        output_bias=True, block=64, random_blocks=3, saved=(8, 5, 1),
+        output_bias=True, block=64, random_blocks=3, own_heads=STATES, saved=(8, 5, 1),
     ),
     "gpt2": Features(kind="decoder", heads=PLAIN, position_offset=0, final_norm=True, saved=(8, 5, 1)),
     "opt": Features(kind="decoder", heads=PLAIN, position_offset=2, final_norm=True, saved=(8, 1, 1)),
@@ -150,3 +152,13 @@ FEATURES: Mapping[str, Features] = {
         decoder_share=32 / 46, tied=False, tables_when_untied=2, saved=(8, 2, 1), cross=(6, 1),
     ),
 }  # fmt: skip
+
+
+def bare(features: Features) -> str:
+    """The head with nothing behind the last state.
+
+    Example:
+        >>> bare(FEATURES["bert"]), bare(FEATURES["modernbert"])
+        ('states', 'body')
+    """
+    return next(name for name, made in {**features.heads, **features.own_heads}.items() if not made)
