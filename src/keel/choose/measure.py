@@ -15,7 +15,7 @@ from keel.corpus.pair_source import PairSource
 from keel.corpus.readers import Document, Source
 from keel.corpus.split import is_heldout, key_hash, place, split_key
 from keel.corpus.survey import units_of
-from keel.corpus.tokenizer import load, ratio
+from keel.corpus.tokenizer import load, ratio, released
 from keel.errors import StudyError
 from keel.files import sha256_bytes, utc_now
 from keel.model.shapes import SHAPES, folder
@@ -38,7 +38,7 @@ def measure(
         StudyError: no such folder, an unknown architecture, weights that are no safetensors, no tokenizer.
     """
     found = folder.read(folder_of(study_folder, study))
-    tokenizer_json = _tokenizer(found)
+    tokenizer_json = released(found.path)
     size = found.size(found.context())
     sizes, counts, kept = _counted(load(tokenizer_json), source, corpus)
     per_token, low, high = ratio(sizes, counts)
@@ -54,21 +54,6 @@ def measure(
         "sampled_texts": len(sizes), "sampled_bytes": float(sizes.sum()), "kept": kept,
     }  # fmt: skip
     return value, tokenizer_json
-
-
-def _tokenizer(found: folder.Folder) -> str:
-    """tokenizer.json without truncation and padding: a release may cut every text to 128 tokens, unasked."""
-    path = found.path / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises its own bare Exception
-        why = "it is missing" if not path.exists() else str(error)
-        raise StudyError("the base has no tokenizer that can be read", why=why, where=str(path),
-                         fix="download the folder whole, tokenizer.json included") from error  # fmt: skip
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    text: str = tokenizer.to_str()
-    return text
 
 
 def _counted(

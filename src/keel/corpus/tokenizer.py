@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,44 @@ def load(tokenizer_json: str) -> Tokenizer:
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.encode_special_tokens = True
     return tokenizer
+
+
+def released(folder: Path) -> str:
+    """A release's tokenizer.json without truncation and padding: it may cut every text to 128 tokens, unasked.
+
+    Raises:
+        StudyError: it is missing, or cannot be read.
+    """
+    path = folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises its own bare Exception
+        why = "it is missing" if not path.exists() else str(error)
+        raise StudyError("the release has no tokenizer that can be read", why=why, where=str(path),
+                         fix="download the folder whole, tokenizer.json included") from error  # fmt: skip
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    text: str = tokenizer.to_str()
+    return text
+
+
+def borders(tokenizer_json: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Special ids that a tokenizer itself puts before and behind a text: BERT's [CLS] and [SEP].
+
+    Raises:
+        StudyError: it finds no token in "a".
+
+    Example:
+        >>> borders(train(["a b"], 257))
+        ((), ())
+    """
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    bare, whole = (tokenizer.encode("a", add_special_tokens=special).ids for special in (False, True))
+    if not bare:
+        raise StudyError("the tokenizer finds no token in 'a'", why="where its special tokens stand is not known",
+                         fix="choose another release", where="tokenizer.json")  # fmt: skip
+    first = next(at for at in range(len(whole)) if whole[at : at + len(bare)] == bare)
+    return tuple(whole[:first]), tuple(whole[first + len(bare) :])
 
 
 def spelling(role: str) -> str:
