@@ -121,8 +121,9 @@ class Sample(NamedTuple):
     """One unit of data with its place in the corpus: a packed window, a document, or two texts that belong together.
 
     `second` is the other text of a pair; `languages` names those of the two, where they are known. `elsewhere` draws a
-    text from another document than this one's; None where there is no other. Of images, `image` (3, H, H) is made for
-    this epoch, fp32, and `label` the number of its class; the tokens are then those of its caption, or none.
+    text from another document than this one's; None where there is no other. Of images, `views` (3, H, H each, fp32)
+    are made for this epoch, `image` is the first of them and `label` the number of its class; the tokens are then those
+    of its caption, or none.
     """
 
     id: int
@@ -132,6 +133,7 @@ class Sample(NamedTuple):
     elsewhere: Callable[[np.random.Generator], np.ndarray] | None = None
     image: np.ndarray | None = None
     label: int | None = None
+    views: tuple[np.ndarray, ...] = ()
 
 
 class Window(NamedTuple):
@@ -201,6 +203,10 @@ class Objective(ABC):
     def pixels(self, side: int, background: str) -> Settings:
         """How an image becomes numbers, as the options say; `side` in pixels."""
         return pixels.settings_of(self.options, side, background)
+
+    def views(self, side: int, background: str, patch: int = 1) -> tuple[Settings, ...]:
+        """How each view of an image in training becomes numbers; sides may differ, each of whole patches in pixels."""
+        return (self.pixels(side, background),)
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """The modules this loss trains; one model unless said otherwise."""

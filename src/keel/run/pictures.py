@@ -1,4 +1,4 @@
-"""Samples of an image store: cropped, flipped and coloured anew every epoch, made ahead by worker processes."""
+"""Samples of an image store: views cropped, flipped and coloured anew every epoch, made ahead by worker processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keel.corpus.images.augment import evaluation
-from keel.corpus.images.loader import Job, Loader
+from keel.corpus.images.loader import Job, Loader, Views
 from keel.corpus.images.store import Store
 from keel.corpus.store import Corpus, tokenizer_of
 from keel.corpus.tokenizer import load
@@ -24,24 +24,27 @@ NO_TOKENS = np.empty(0, np.int64)
 
 class Want(NamedTuple):
     """What a run asks of its corpus: the positions that its model sees, and of images their side in pixels, how many
-    classes the model tells apart, the seed of crops and flips, and how many processes make them ahead (0: none)."""
+    classes the model tells apart, the seed of crops and flips, how many processes make them ahead (0: none), and the
+    side of a patch in pixels."""
 
     context: int
     side: int = 0
     classes: int = 0
     seed: int = 0
     workers: int = 0
+    patch: int = 1
 
 
 def want_of(shape: Shape, seed: int, workers: int = 0) -> Want:
     """What a model of this shape asks for."""
-    return Want(shape.context, shape.image, shape.classes, seed, workers)
+    return Want(shape.context, shape.image, shape.classes, seed, workers, max(1, shape.patch))
 
 
 class Pictures(Samples):
-    """Sample i of an epoch is image i as (seed, epoch, number of the image) draw it; `held`: held-out ones, undrawn.
+    """Sample i of an epoch is image i as (seed, epoch, number of the image) draw it, in as many views as the loss asks.
 
-    Where the model tells classes apart, images without a label are left out.
+    `held`: held-out images, in one view, undrawn. Where the model tells classes apart, images without a label are left
+    out.
 
     Raises:
         StudyError: the corpus is not of images; it has another number of classes; no image is left.
@@ -57,8 +60,9 @@ class Pictures(Samples):
         self.numbers, without = np.flatnonzero(wanted), int(side.sum() - wanted.sum())
         self.notes = (f"{without} images without a label are left out",) if without else ()
         self._check(want, held)
-        settings = objective.pixels(want.side, str(corpus.index["data"]["background"]))
-        self.settings = evaluation(settings) if held else settings
+        background = str(corpus.index["data"]["background"])
+        plain = (evaluation(objective.pixels(want.side, background)),)
+        self.asked = plain if held else objective.views(want.side, background, want.patch)
         self.loader, self.seed, self.workers = self._loader(want.seed, 0), want.seed, want.workers
         self.ahead: Loader | None = None
         self.waited = 0.0
@@ -78,24 +82,24 @@ class Pictures(Samples):
     def __getitem__(self, index: int) -> Sample:
         """As the first epoch draws it."""
         number = int(self.numbers[index])
-        return self._sample(number, next(self.loader.arrays([Job(0, number)])))
+        return self._sample(number, next(self.loader.views([Job(0, number)])))
 
     def stream(self, draws: Iterable[Draw]) -> Generator[Sample]:
         """Images made ahead of what is asked for, and how long that was waited for."""
         if self.ahead is None or self.ahead.closed:
             self.ahead = self._loader(self.seed, self.workers)
         ours, theirs = tee(Job(draw.epoch, int(self.numbers[draw.place])) for draw in draws)
-        arrays = self.ahead.arrays(theirs)
+        made = self.ahead.views(theirs)
         try:
             while True:
                 start = time.perf_counter()
-                array = next(arrays, None)
+                views = next(made, None)
                 self.waited += time.perf_counter() - start
-                if array is None:
+                if views is None:
                     return
-                yield self._sample(next(ours).number, array)
+                yield self._sample(next(ours).number, views)
         finally:
-            arrays.close()  # type: ignore[attr-defined]
+            made.close()  # type: ignore[attr-defined]
 
     @property
     def waited_s(self) -> float:
@@ -109,11 +113,11 @@ class Pictures(Samples):
                 loader.close()
 
     def _loader(self, seed: int, workers: int) -> Loader:
-        return Loader(self.store, self.settings, seed, workers)
+        return Loader(self.store, self.asked, seed, workers)
 
-    def _sample(self, number: int, array: np.ndarray) -> Sample:
+    def _sample(self, number: int, views: Views) -> Sample:
         label = int(self.labels[number])
-        return Sample(number, NO_TOKENS, image=array, label=label if label >= 0 else None)
+        return Sample(number, NO_TOKENS, image=views[0], label=label if label >= 0 else None, views=views)
 
 
 class Captioned(Pictures):
@@ -131,8 +135,8 @@ class Captioned(Pictures):
                              fix="name [data] text, or choose a loss for images alone")  # fmt: skip
         self.tokenizer = load(text)
 
-    def _sample(self, number: int, array: np.ndarray) -> Sample:
+    def _sample(self, number: int, views: Views) -> Sample:
         caption = self.store[number].caption
         assert caption is not None, "pairs are stored with both"
         ids = self.tokenizer.encode(caption, add_special_tokens=False).ids
-        return super()._sample(number, array)._replace(tokens=np.asarray(ids, np.int64))
+        return super()._sample(number, views)._replace(tokens=np.asarray(ids, np.int64))

@@ -290,7 +290,7 @@ def test_a_dry_batch_is_counted(root: Path, store: Store) -> None:
     assert dry.one_batch(spec_of(root), store) == {"classify": IMAGES}
     spec = spec_of(root)
     shape = VISION["vit"].shape(Size(**spec.size))
-    assert want_of(shape, 3, 2) == Want(16, 8, 10, 3, 2)
+    assert want_of(shape, 3, 2) == Want(16, 8, 10, 3, 2, 2)
 
 
 def test_the_plan_of_other_images_is_refused(root: Path, store: Store) -> None:

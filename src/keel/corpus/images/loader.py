@@ -1,7 +1,8 @@
-"""Arrays in a given order of images, made ahead by worker processes; the same bits whatever their number.
+"""Views of images in a given order, made ahead by worker processes; the same bits whatever their number.
 
-Worker w makes every n-th image of the order into a slot of a file that all have mapped, and says so; nothing large goes
-through a pipe. The file has no name, and a worker ends when its input does: neither outlives this process.
+Worker w makes all views of every n-th image of the order into a slot of a file that all have mapped, and says so;
+nothing large goes through a pipe. The file has no name, and a worker ends when its input does: neither outlives this
+process.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,15 +23,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keel.corpus.images.augment import Settings, augment, check
+from keel.corpus.images.augment import Settings, check, views
 from keel.corpus.images.bad import Bad
 from keel.corpus.images.store import Store
 from keel.errors import StudyError
 
 JOB, REPLY = struct.Struct("<qqq"), struct.Struct("<qq")
-# At most so many arrays a worker lie ready: their jobs and replies fit in a pipe, so that nobody waits for nobody.
+# At most so many images a worker lie ready: their jobs and replies fit in a pipe, so that nobody waits for nobody.
 AHEAD, SHARED = 16, Path("/dev/shm")
 PATIENCE_S = 5.0
+Views = tuple[np.ndarray, ...]
 
 
 class Job(NamedTuple):
@@ -41,16 +43,21 @@ class Job(NamedTuple):
 
 
 class Loader:
-    """Opens a store, starts the workers, and meters how long it was waited for."""
+    """Opens a store, starts the workers, and meters how long it was waited for. `asked`: settings of each view.
 
-    def __init__(self, store: Store, settings: Settings, seed: int, workers: int = 0) -> None:
-        check(settings)
-        self.store, self.settings, self.seed = store, settings, seed
+    Raises:
+        StudyError: settings that no image can be made with; there is no room for the workers' arrays.
+    """
+
+    def __init__(self, store: Store, asked: Sequence[Settings], seed: int, workers: int = 0) -> None:
+        for settings in asked:
+            check(settings)
+        self.store, self.asked, self.seed = store, tuple(asked), seed
         self.waited_s = self.took_s = 0.0
         self.images = 0
         self.closed = False
         self.workers: list[subprocess.Popen[bytes]] = []
-        self.shape = (max(1, AHEAD * workers), 3, settings.size, settings.size)
+        self.shape = (max(1, AHEAD * workers), floats(self.asked))
         self.slots, self.handle = np.empty(0, np.float32), -1
         if workers:
             self.slots, self.handle = _slots(self.shape)
@@ -73,8 +80,8 @@ class Loader:
         """Seconds waited for images / seconds between the first image asked for and the last given; 0 before."""
         return self.waited_s / self.took_s if self.took_s else 0.0
 
-    def arrays(self, jobs: Iterable[Job]) -> Iterator[np.ndarray]:
-        """An array of each job, in order, shape (3, size, size).
+    def views(self, jobs: Iterable[Job]) -> Iterator[Views]:
+        """All views of each job, in order, each of shape (3, size, size).
 
         Raises:
             StudyError: an image that cannot be decoded any more; a worker that ended.
@@ -84,25 +91,14 @@ class Loader:
         with closing(self._parallel(jobs) if self.workers else self._alone(jobs)) as made:
             while True:
                 start = time.perf_counter()
-                array = next(made, None)
+                found = next(made, None)
                 now = time.perf_counter()
                 self.waited_s, self.took_s = self.waited_s + now - start, self.took_s + now - began
                 began = now
-                if array is None:
+                if found is None:
                     return
                 self.images += 1
-                yield array
-
-    def batches(self, jobs: Iterable[Job], size: int) -> Iterator[np.ndarray]:
-        """Arrays stacked, `size` at a time and the rest at last, shape (<= size, 3, size, size)."""
-        batch = list[np.ndarray]()
-        for array in self.arrays(jobs):
-            batch.append(array)
-            if len(batch) == size:
-                yield np.stack(batch)
-                batch = []
-        if batch:
-            yield np.stack(batch)
+                yield found
 
     def close(self) -> None:
         """End the workers and forget the slots."""
@@ -123,14 +119,14 @@ class Loader:
             os.close(self.handle)
             self.handle = -1
 
-    def _alone(self, jobs: Iterable[Job]) -> Generator[np.ndarray]:
+    def _alone(self, jobs: Iterable[Job]) -> Generator[Views]:
         for job in jobs:
-            found = augment(self.store.data(job.number), self.settings, self.seed, job.epoch, job.number)
+            found = views(self.store.data(job.number), self.asked, self.seed, job.epoch, job.number)
             if isinstance(found, Bad):
                 raise self._bad(job.number, f"{found.what}: {found.why}")
             yield found
 
-    def _parallel(self, jobs: Iterable[Job]) -> Generator[np.ndarray]:
+    def _parallel(self, jobs: Iterable[Job]) -> Generator[Views]:
         waiting, todo, sent = deque[tuple[int, int, int]](), iter(jobs), 0
         free = [deque(range(place, self.shape[0], len(self.workers))) for place in range(len(self.workers))]
         more, broken = True, True
@@ -150,10 +146,10 @@ class Loader:
                 if waiting:
                     place, slot, number = waiting.popleft()
                     self._receive(place, slot, number)
-                    array = self.slots[slot].copy()
+                    found = cut(self.slots[slot].copy(), self.asked)
                     free[place].append(slot)
                     broken = False
-                    yield array
+                    yield found
                     broken = True
             broken = False
         finally:
@@ -165,8 +161,8 @@ class Loader:
 
     def _start(self) -> subprocess.Popen[bytes]:
         """A worker of its own session: Ctrl-C is this process's to handle."""
-        given = {"store": str(self.store.folder), "settings": self.settings._asdict(), "seed": self.seed,
-                 "slots": self.handle, "shape": self.shape}  # fmt: skip
+        given = {"store": str(self.store.folder), "views": [settings._asdict() for settings in self.asked],
+                 "seed": self.seed, "slots": self.handle, "shape": self.shape}  # fmt: skip
         return subprocess.Popen(
             [sys.executable, "-m", "keel.corpus.images.worker", json.dumps(given)], start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -227,3 +223,21 @@ def mapped(handle: int, shape: tuple[int, ...]) -> np.ndarray:
     """The arrays of a handle, shared by all that map it."""
     with os.fdopen(handle, "r+b", closefd=False) as file:
         return np.memmap(file, dtype=np.float32, mode="r+", shape=shape)
+
+
+def floats(asked: Sequence[Settings]) -> int:
+    """Numbers in all views of an image.
+
+    Example:
+        >>> floats([Settings(size=2), Settings(size=1)])
+        15
+    """
+    return sum(3 * settings.size**2 for settings in asked)
+
+
+def cut(row: np.ndarray, asked: Sequence[Settings]) -> Views:
+    """The views of one image that stand one behind the other in a row; they share its memory."""
+    ends = np.cumsum([3 * settings.size**2 for settings in asked])
+    return tuple(
+        piece.reshape(3, settings.size, settings.size) for piece, settings in zip(np.split(row, ends[:-1]), asked)
+    )  # fmt: skip

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from keel.corpus.images.augment import Settings, augment
+from keel.corpus.images.augment import Settings, views
 from keel.corpus.images.bad import Bad
-from keel.corpus.images.loader import JOB, REPLY, mapped
+from keel.corpus.images.loader import JOB, REPLY, cut, mapped
 from keel.corpus.images.store import Store
 
 WHY_BYTES = 300
@@ -17,21 +17,21 @@ WHY_BYTES = 300
 
 def main(given: dict[str, Any], jobs: BinaryIO, answers: BinaryIO) -> None:
     """Answer every job until there are no more, or nobody reads the answers."""
-    values = given["settings"]
-    settings = Settings(**values | {name: tuple(values[name]) for name in ("mean", "std")})
+    asked = [Settings(**each | {name: tuple(each[name]) for name in ("mean", "std")}) for each in given["views"]]
     store, seed = Store(Path(given["store"])), int(given["seed"])
     slots = mapped(int(given["slots"]), tuple(given["shape"]))
     while len(job := jobs.read(JOB.size)) == JOB.size:
         slot, epoch, number = JOB.unpack(job)
         try:
-            found = augment(store.data(number), settings, seed, epoch, number)
+            found = views(store.data(number), asked, seed, epoch, number)
         except Exception as error:  # told to the loader, which names the image
             found = Bad("it could not be made", f"{type(error).__name__}: {error}", "")
         why = b""
         if isinstance(found, Bad):
             why = f"{found.what}: {found.why}".encode()[:WHY_BYTES]
         else:
-            slots[slot] = found
+            for place, view in zip(cut(slots[slot], asked), found):
+                place[...] = view
         answers.write(REPLY.pack(slot, len(why)) + why)
         answers.flush()
 
