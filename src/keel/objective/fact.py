@@ -6,6 +6,7 @@ Uses are task names of the Hugging Face Hub.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from keel.model.shapes import Size
@@ -48,7 +49,8 @@ class Model(NamedTuple):
     """A model that a loss trains: its head, its size, what one sample puts through it, and FLOP beyond training it.
 
     `family` is named where it is another than the run's. `given`: it is part of what a run gives, not only of training
-    it (a generator is not). `free_params`: weights beside it that belong to no family, such as a scale.
+    it (a generator is not). `free_params`: weights beside it that belong to no family, such as a scale. One that is not
+    `trained` goes forward alone.
     """
 
     head: str
@@ -58,6 +60,7 @@ class Model(NamedTuple):
     family: str = ""
     given: bool = True
     free_params: int = 0
+    trained: bool = True
 
 
 ModelsOf = Callable[[Mapping[str, Any], str, Size], tuple[Model, ...]]
@@ -73,7 +76,8 @@ class Facts(NamedTuple):
     others, as they follow from theirs; its entry says only what is true of all. `beside(options, context)` are FLOP of
     one sample in models that are not trained: a teacher's forward pass. `models(options, family, size)`: all that are
     trained, where that is not one model with a head on tokens. `rivals`: families of another kind, which a plan holds
-    beside the first as arms.
+    beside the first as arms. `tokens(options)`: the folder of the release whose tokenizer cuts the texts, None where the
+    corpus's does.
     """
 
     needs: frozenset[str]
@@ -89,3 +93,4 @@ class Facts(NamedTuple):
     beside: Callable[[Mapping[str, Any], int], float] | None = None
     models: ModelsOf | None = None
     rivals: tuple[str, ...] = ()
+    tokens: Callable[[Mapping[str, Any]], Path | None] | None = None
