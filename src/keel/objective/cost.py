@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from keel.model.shapes import SHAPES, Params, Size
+from keel.model.shapes import SHAPES, Params, Precision, Size
 from keel.objective.fact import Model
 from keel.objective.facts import FACTS, Facts
-from keel.objective.held import facts_of
+from keel.objective.held import PASSES, facts_of
 from keel.objective.work import flop
 
 
@@ -41,7 +41,8 @@ def flop_per_token(loss: str, options: Mapping[str, Any], family: str, size: Siz
 def _flop(model: Model, family: str) -> float:
     """One sample through one of a loss's models."""
     shapes = SHAPES[model.family or family]
-    return flop(shapes, shapes.shape(model.size), model.work, model.head) + model.more
+    found = flop(shapes, shapes.shape(model.size), model.work, model.head)
+    return (found if model.trained else found / PASSES) + model.more
 
 
 def head_of(loss: str, options: Mapping[str, Any], family: str, size: Size) -> str:
@@ -64,11 +65,40 @@ def params(loss: str, options: Mapping[str, Any], family: str, size: Size) -> Pa
         >>> params("rtd", {}, "electra", size).total < params("mlm", {}, "electra", size).total
         True
     """
+    return Params(
+        *(sum(part) for part in zip(*(_params(model, family) for model in given(loss, options, family, size))))
+    )
+
+
+def given(loss: str, options: Mapping[str, Any], family: str, size: Size) -> tuple[Model, ...]:
+    """The models of what a run gives.
+
+    Example:
+        >>> size = Size(width=64, layers=2, vocabulary=4096, context=128, head_width=16)
+        >>> [model.head for model in given("rtd", {}, "electra", size)]
+        ['replaced']
+    """
     facts = _known(loss, options)
     if facts is None or facts.models is None:
-        return SHAPES[family].params(SHAPES[family].shape(size), head_of(loss, options, family, size))
-    given = [_params(model, family) for model in facts.models(options, family, size) if model.given]
-    return Params(*(sum(part) for part in zip(*given)))
+        return (Model(head_of(loss, options, family, size), size, ()),)
+    return tuple(model for model in facts.models(options, family, size) if model.given)
+
+
+def memory_bytes(
+    loss: str, options: Mapping[str, Any], family: str, size: Size, batch_tokens: int, precision: Precision
+) -> float:  # fmt: skip
+    """Of training what a run gives, a step at once: the sum over its models, each with as many samples.
+
+    Example:
+        >>> size = Size(width=64, layers=2, vocabulary=4096, context=128, head_width=16)
+        >>> memory_bytes("mlm", {}, "bert", size, 1024, {"body": "fp32", "head": "fp32"}) > 16 * 262_144
+        True
+    """
+    total = 0.0
+    for model in given(loss, options, family, size):
+        shapes, tokens = SHAPES[model.family or family], batch_tokens * model.size.context // size.context
+        total += shapes.memory_bytes(shapes.shape(model.size), tokens, precision)
+    return total
 
 
 def _params(model: Model, family: str) -> Params:

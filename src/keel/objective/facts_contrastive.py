@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.objective.fact import Cite, Facts, Use
-from keel.objective.towers import towers
+from keel.objective.towers import scaled, shifted
 
 CLIP = "Radford et al. 2021, arXiv:2103.00020"
 SIGLIP = "Zhai et al. 2023, arXiv:2303.15343"
@@ -20,8 +20,8 @@ def caption_roles(options: Mapping[str, Any], context: int) -> tuple[str, ...]:
 
 
 ALIGNED: Mapping[Use, Cite] = {
-    "image-text-retrieval": Cite("one space for images and texts", CLIP),
     "zero-shot-image-classification": Cite("labels as texts in the same space", CLIP),
+    "image-text-retrieval": Cite("one space for images and texts", CLIP),
     "image-classification": Cite("a linear layer on its image states, or fine-tuning", CLIP),
     "image-feature-extraction": Cite("states of the image", CLIP),
 }
@@ -32,11 +32,12 @@ NO_CAPTION: Mapping[Use, Cite] = {
 }
 _CLIP = Facts(
     needs=frozenset({"image-text"}), unlocks=ALIGNED, precludes=NO_CAPTION, judge="retrieval_nats",
-    families=("clip-vision",), roles=caption_roles, reads="image-text", models=towers,
+    families=("clip-vision",), roles=caption_roles, reads="image-text", models=scaled,
 )  # fmt: skip
 CONTRASTIVE: Mapping[str, Facts] = {
     "clip": _CLIP,
     "siglip": _CLIP._replace(
-        unlocks={**ALIGNED, "image-text-retrieval": Cite("one space, each pair judged by itself", SIGLIP)}
+        unlocks={**ALIGNED, "image-text-retrieval": Cite("one space, each pair judged by itself", SIGLIP)},
+        models=shifted,
     ),
 }

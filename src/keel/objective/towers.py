@@ -53,13 +53,25 @@ def text_size(at: Mapping[str, Any], image: Size, vocabulary: int) -> Size:
 def towers(options: Mapping[str, Any], family: str, size: Size) -> tuple[Model, ...]:
     """A whole image and a caption that fills its context, each with one state that meets a projection.
 
-    Shorter captions are padded to the longest of a micro-batch: what they cost less is not counted. A row of the token
-    table costs nothing, so that the vocabulary does not matter here.
+    Shorter captions are padded to the longest of a micro-batch: what they cost less is not counted. The token table has
+    the rows that `size` says; they cost nothing, and a size that says none counts one.
     """
     at = {**TOWERS, **options}
-    text = text_size(at, size, 1)
+    text = text_size(at, size, size.vocabulary or 1)
     image = Model("joint", size, ((1.0, Use(size.context, 0, 1)),))
     return image, Model("joint", text, ((1.0, Use(text.context, 0, 1)),), family=TEXT)
+
+
+def scaled(options: Mapping[str, Any], family: str, size: Size) -> tuple[Model, ...]:
+    """The towers, and a temperature between them."""
+    image, text = towers(options, family, size)
+    return image._replace(free_params=1), text
+
+
+def shifted(options: Mapping[str, Any], family: str, size: Size) -> tuple[Model, ...]:
+    """The towers, a temperature and a bias between them."""
+    image, text = towers(options, family, size)
+    return image._replace(free_params=2), text
 
 
 def problems(at: Mapping[str, Any]) -> list[Problem]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.errors import Refusal, Refused, StudyError, nearest
-from keel.model.shapes import SHAPES
 from keel.objective.held import facts_of
 from keel.plan import image_frame, recipe
 from keel.plan.arms import arms_of, total_of
@@ -149,9 +148,7 @@ def _why(kind: str, rung: Rung) -> str:
 
 def _target(choices: Choices, frame: Frame, rungs: list[Rung], unique: float) -> dict[str, Any]:
     """The bigger run the study is about: 10x the top rung's compute unless said, N and D grown alike."""
-    shapes = SHAPES[frame.family]
     top = rungs[-1]
-    shape = shapes.shape(top.size)
     top_flop = frame.flop_per_token(top.size) * top.tokens[-1]
     flop = float(choices.pick("target.compute", 10 * top_flop, unit="flop", formula="10 x the top rung",
                               source="one decade beyond what was run", outside="10x above"))  # fmt: skip
@@ -160,7 +157,7 @@ def _target(choices: Choices, frame: Frame, rungs: list[Rung], unique: float) ->
         choices.pick("target.tokens_per_param", "unknown", formula="this ladder's own law: keel run, then keel fit",
                      source=row.wants_source, valid=row.wants_valid)  # fmt: skip
     grow = (flop / top_flop) ** 0.5
-    params, tokens = shapes.params(shape).total * grow, top.tokens[-1] * grow
+    params, tokens = frame.params(top.size) * grow, top.tokens[-1] * grow
     epochs = tokens / unique
     warning = f"needs {epochs:.1f} epochs of this corpus" if epochs > MAX_EPOCHS_TOLD else ""
     return {"name": "next", "params": params, "tokens": tokens, "flop": flop, "warning": warning,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from keel.errors import StudyError
-from keel.model.shapes import SHAPES
 from keel.plan import ladder, recipe
 from keel.plan.defaults import OWN
 from keel.plan.ladder import Frame, Rung
@@ -167,7 +166,7 @@ def threads_of(machine: Mapping[str, Any], alone: bool) -> int:
 
 
 def tokens_of(inputs: Inputs, choices: Choices, frame: Frame, unique: float) -> tuple[int, list[Rung]]:
-    row, total = frame.defaults, SHAPES[frame.family].params(SHAPES[frame.family].shape(frame.sizes[-1])).total
+    row, total = frame.defaults, frame.params(frame.sizes[-1])
     top = float(choices.pick(
         "ladder.top_tokens", round(ladder.top_tokens(frame, unique)), unit="tokens",
         formula=f"min({row.tokens_per_param:g} N_total, {row.top_epochs:g} unique_tokens)",

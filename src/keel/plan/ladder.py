@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from keel.model.shapes import SHAPES, Size, head_width
-from keel.objective.cost import flop_per_token, special_tokens
+from keel.model.shapes import Size, head_width
+from keel.objective.cost import flop_per_token, params, special_tokens
 from keel.plan.defaults import Defaults, defaults_of
 from keel.plan.losses import Loss
 from keel.plan.recipe import Choices, batch_tokens_of, context_of, layers_of
@@ -61,6 +61,10 @@ class Frame(NamedTuple):
         """Training FLOP a token of this loss on a size."""
         return flop_per_token(self.loss, self.options, self.family, size)
 
+    def params(self, size: Size) -> int:
+        """Parameters of what a run of this loss gives at a size."""
+        return params(self.loss, self.options, self.family, size).total
+
 
 def widths_from(smallest: int) -> tuple[int, ...]:
     """Five widths, 1 to 4 times the smallest, in multiples of 8.
@@ -90,8 +94,7 @@ def top_tokens(frame_: Frame, unique_tokens: float) -> float:
 
     Reference: Muennighoff et al. 2023, arXiv:2305.16264, section 6: up to four epochs are nearly as good as fresh data.
     """
-    shapes = SHAPES[frame_.family]
-    row, total = frame_.defaults, shapes.params(shapes.shape(frame_.sizes[-1])).total
+    row, total = frame_.defaults, frame_.params(frame_.sizes[-1])
     return min(row.tokens_per_param * total, row.top_epochs * unique_tokens)
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from keel.corpus.images.named import named
 from keel.files import digest
-from keel.model.shapes import FEATURES, SHAPES, Size
+from keel.model.shapes import FEATURES, Size
 from keel.objective import cost
 from keel.objective.own import code_sha256
 from keel.plan.experiment import Cost, Experiment, Kind
@@ -86,13 +86,13 @@ def experiment_of(
     skipped_steps: int = 0, held_out: bool = False, free: tuple[str, ...] = (),
 ) -> Experiment:  # fmt: skip
     """A run with what it costs here; `free` names the fields that are its one change, where that is an arm's."""
-    size, shapes = Size(**spec.size), SHAPES[spec.family]
+    size = Size(**spec.size)
     flop = cost.flop_per_token(spec.objective, spec.options, spec.family, size)
     own = spec.tokens - skipped_steps * spec.batch_tokens
     threads = threads_of(inputs.machine, held_out)
     pace = seconds_per_token(inputs.machine, flop, threads, spec.precision)
     count = cost.params(spec.objective, spec.options, spec.family, size)
-    memory = shapes.memory_bytes(shapes.shape(size), spec.batch_tokens, spec.precision)
+    memory = cost.memory_bytes(spec.objective, spec.options, spec.family, size, spec.batch_tokens, spec.precision)
     return Experiment(
         spec=spec, kind=kind, trunk=trunk.run_id if trunk else None, why=why, gate=GATE,
         cost=Cost(flop=flop * spec.tokens, own_flop=flop * own, s=pace.value * own, s_low=pace.low * own,

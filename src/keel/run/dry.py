@@ -15,7 +15,7 @@ from keel.corpus.store import Corpus, open_corpus, prepare
 from keel.errors import StudyError
 from keel.files import digest
 from keel.model.shapes import SHAPES, Size
-from keel.objective.cost import head_of
+from keel.objective.cost import given
 from keel.plan.spec import Spec, from_json
 from keel.plan.verb import read_ladder, runs_of, stale
 from keel.run import asked
@@ -80,9 +80,11 @@ def _checked_params(item: Mapping[str, Any], spec: Spec, corpus: Corpus) -> int:
 
 
 def _meta_params(spec: Spec, ids: Mapping[str, Any]) -> int:
-    """Parameters of the library's own model, built without memory; tied tables count once."""
-    size = Size(**spec.size)
-    head = head_of(spec.objective, spec.options, spec.family, size)
-    with torch.device("meta"):
-        made = model.load(spec.family).module(SHAPES[spec.family].shape(size), head, ids)
-    return sum(weight.numel() for weight in made.parameters())
+    """Parameters of the library's own models, built without memory; tied tables count once."""
+    total = 0
+    for part in given(spec.objective, spec.options, spec.family, Size(**spec.size)):
+        family = part.family or spec.family
+        with torch.device("meta"):
+            made = model.load(family).module(SHAPES[family].shape(part.size), part.head, ids)
+        total += part.free_params + sum(weight.numel() for weight in made.parameters())
+    return total

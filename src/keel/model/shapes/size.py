@@ -19,8 +19,9 @@ OPTIONAL = ("decoder_layers", "embedding_width", "feed_forward", "token_types", 
 class Size:
     """The free choices of one model; all else follows. 0 in an optional field means the family's own rule.
 
-    A model that sees images has no vocabulary (0); `context` counts the tokens of an image, squares of `patch` pixels
-    a side, so that its own side is patch x sqrt(context); `head_width` is 0 where nothing attends.
+    A model that sees images has no vocabulary (0), but that of captions read beside it; `context` counts the tokens of
+    an image, squares of `patch` pixels a side, so that its own side is patch x sqrt(context); `head_width` is 0 where
+    nothing attends.
 
     Example:
         >>> Size(width=64, layers=2, vocabulary=4096, context=128, head_width=8).json()

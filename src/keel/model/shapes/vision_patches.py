@@ -147,13 +147,14 @@ def stem_channels(width: int, patch: int) -> list[int]:
 class ClipVisionShapes(PatchShapes):
     """CLIP's image tower: ViT with a norm before the layers too, no bias on the patches, its head a projection.
 
-    `embedding_width` is the width e of the space that it shares with the text tower: head = d e ("joint").
+    `embedding_width` is the width e of the space that it shares with the text tower: head = d e ("joint"); `vocabulary`
+    counts the rows of that tower's token table, none of which are here.
 
     Reference: Radford et al. 2021, arXiv:2103.00020, section 2.4.
     """
 
     heads: ClassVar[Mapping[str, bool]] = {"joint": True, "body": False}
-    without: ClassVar[tuple[str, ...]] = ("vocabulary", "decoder_layers", "token_types", "classes")
+    without: ClassVar[tuple[str, ...]] = ("decoder_layers", "token_types", "classes")
     stem_bias: ClassVar[bool] = False
     wide_kept: ClassVar[int] = 3  # its GELU is x sigmoid(1.702 x), both factors of which are kept
 
