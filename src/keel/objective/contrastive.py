@@ -18,6 +18,7 @@ from torch.nn.functional import logsigmoid, normalize
 
 from keel.errors import StudyError
 from keel.model.shapes import Size
+from keel.objective import text_towers
 from keel.objective.base import (
     Batch,
     Branch,
@@ -37,7 +38,6 @@ from keel.objective.base import (
 )
 from keel.objective.facts import FACTS, Facts
 from keel.objective.options import OPTIONS
-from keel.objective.towers import BORDERS, TEXT, text_size
 
 LARGEST_LOG_SCALE = math.log(100)
 
@@ -47,7 +47,9 @@ class Contrastive(Objective):
 
     Captions with the same tokens are alike: in a batch they are positives of each other, or (`duplicates` "negatives")
     told apart as in the papers, which no model can do. Options: `duplicates`; `text_context` (positions of the text
-    tower), `text_layers` (0: see `towers.text_size`); `too_long` (captions beyond the context: refuse, or shorten).
+    tower), `text_layers` (0: see `towers.text_size`); `too_long` (captions beyond the context: refuse, or shorten);
+    `text_from` (the folder of a released encoder that is the text tower), `text_sha256` (its digest), `text_trains`
+    (yes, or no: it does not move).
 
     Raises:
         StudyError: an option is unknown or has no such value; all of them.
@@ -63,55 +65,54 @@ class Contrastive(Objective):
         self.terms = (self.name,)
         alike = "positives of each other" if at["duplicates"] == "positives" else "told apart, which nothing can do"
         self.notes = (f"pairs of a batch with the same caption are {alike}",)
+        self.tower = text_towers.of(at)
+        self.notes += self.tower.notes()
         if at["too_long"] == "shorten":
-            room = at["text_context"] - BORDERS
+            room = self.tower.room
             self.notes += (f"of captions longer than {room} tokens the first {room} are read",)
 
     def window(self, context: int) -> Window:
-        """Two tokens less than the text tower's positions; the images' do not count here."""
-        room = self.options["text_context"] - BORDERS
-        return Window(room, room)
+        """What is left of the text tower's positions beside its special tokens; the images' do not count here."""
+        return Window(self.tower.room, self.tower.room)
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """Image tower, text tower and the scale between them.
 
         Raises:
-            StudyError: the start is a release or another run; or no text tower has that size.
+            StudyError: the start is a release or another run; or there is no such text tower.
         """
         if not isinstance(start, Scratch | Branch):
             raise StudyError(f"{self.name} cannot start from a {start.kind}", why="its two towers have one start",
                              fix="start from scratch", where="start")  # fmt: skip
-        text = text_size(self.options, size, self.vocabulary.size)
         return {
             "model": Part(family=family, size=size, start=start, head="joint"),
-            "text": Part(family=TEXT, size=text, start=start, head="joint"),
+            **self.tower.parts(size, start, self.vocabulary),
             "scale": Part(family="scale", size=size, start=start, head=self.scale),
         }
 
     def example(self, sample: Sample, rng: np.random.Generator) -> Example:
-        """The image, start + caption + end, and 128 bits of a digest of the caption.
+        """The image, the caption between the tower's special tokens, and 128 bits of a digest of the caption.
 
         Raises:
             StudyError: the sample lacks its image or its caption, or is too long and may not be shortened.
         """
-        room = self.options["text_context"] - BORDERS
+        room = self.tower.room
         if sample.image is None or not len(sample.tokens):
             lacks = "image" if sample.image is None else "caption"
             raise StudyError(f"sample {sample.id} has no {lacks}", why=f"{self.name} reads images with their captions",
                              fix="bring pairs, or choose another loss", where="data")  # fmt: skip
         if len(sample.tokens) > room and self.options["too_long"] == "refuse":
             raise StudyError(f"the caption of sample {sample.id} has {len(sample.tokens)} tokens",
-                             why=f"the text tower reads {room} between start and end",
+                             why=f"the text tower reads {room} beside its special tokens",
                              fix="raise text_context, or set too_long to 'shorten'", where="too_long")  # fmt: skip
-        start, end = self.vocabulary.id_of("start"), self.vocabulary.id_of("separator")
-        tokens = np.concatenate([[start], sample.tokens[:room], [end]]).astype(np.int64)
+        tokens = self.tower.wrap(sample.tokens[:room], self.vocabulary)
         digest = np.frombuffer(hashlib.blake2b(tokens.tobytes(), digest_size=16).digest(), np.int64)
         return {"pixels": sample.image, "tokens": tokens, "digest": digest}
 
     def collate(self, examples: Sequence[Example], ids: Sequence[int]) -> Batch:
-        """Captions padded to the longest behind their end token, where nothing looks."""
+        """Captions padded to the longest, where nothing looks."""
         longest = max(len(example["tokens"]) for example in examples)
-        tokens = np.full((len(examples), longest), self.vocabulary.id_of("separator"), np.int64)
+        tokens = np.full((len(examples), longest), self.tower.pad(self.vocabulary), np.int64)
         mask = np.zeros_like(tokens)
         for row, example in enumerate(examples):
             length = len(example["tokens"])
@@ -128,7 +129,7 @@ class Contrastive(Objective):
         """Features of length 1 (n, e) of images and captions, and the digests that say which captions are alike."""
         image: Any = parts["model"]
         seen = image.joint(image(batch.tensors["images"]).pooled)
-        read = parts["text"](batch.tensors["tokens"], batch.tensors["mask"])
+        read = self.tower.read(parts, batch.tensors["tokens"], batch.tensors["mask"])
         features = {"image": normalize(seen, dim=-1), "text": normalize(read, dim=-1)}
         return {}, {**features, "caption": batch.tensors["digests"]}, {}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.objective.fact import Cite, Facts, Use
+from keel.objective.released_text import path_of
 from keel.objective.towers import scaled, shifted
 
 CLIP = "Radford et al. 2021, arXiv:2103.00020"
@@ -15,8 +16,8 @@ LATENT = "Rombach et al. 2022, arXiv:2112.10752"
 
 
 def caption_roles(options: Mapping[str, Any], context: int) -> tuple[str, ...]:
-    """A start and an end token around every caption."""
-    return ("start", "separator")
+    """A start and an end token around every caption; a released text tower has its own."""
+    return ("separator",) if path_of(options) else ("start", "separator")
 
 
 ALIGNED: Mapping[Use, Cite] = {
@@ -32,7 +33,7 @@ NO_CAPTION: Mapping[Use, Cite] = {
 }
 _CLIP = Facts(
     needs=frozenset({"image-text"}), unlocks=ALIGNED, precludes=NO_CAPTION, judge="retrieval_nats",
-    families=("clip-vision",), roles=caption_roles, reads="image-text", models=scaled,
+    families=("clip-vision",), roles=caption_roles, reads="image-text", tokens=path_of, models=scaled,
 )  # fmt: skip
 CONTRASTIVE: Mapping[str, Facts] = {
     "clip": _CLIP,

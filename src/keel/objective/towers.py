@@ -10,6 +10,8 @@ from keel.model.shapes import SHAPES, Size, Use
 from keel.objective.checks import one_of
 from keel.objective.fact import Model
 from keel.objective.pixels import PIXELS
+from keel.objective.released_text import RELEASE, model_of
+from keel.objective.released_text import problems as problems_of_release
 
 TEXT = "clip-text"
 BORDERS = 2  # a start and an end token around every caption
@@ -19,7 +21,7 @@ TOWERS: Mapping[str, Any] = {
 }  # fmt: skip
 # A caption may name sides and colours, so images are not flipped. CLIP's one change is a crop of a resized image, of
 # which no share is given; open_clip's is of .9 or more.
-PAIRS: Mapping[str, Any] = {**TOWERS, **PIXELS, "flip": False, "least_area": 0.9}
+PAIRS: Mapping[str, Any] = {**TOWERS, **RELEASE, **PIXELS, "flip": False, "least_area": 0.9}
 DUPLICATES = ("positives", "negatives")
 TOO_LONG = ("refuse", "shorten")
 
@@ -56,9 +58,11 @@ def towers(options: Mapping[str, Any], family: str, size: Size) -> tuple[Model, 
     Shorter captions are padded to the longest of a micro-batch: what they cost less is not counted. The token table has
     the rows that `size` says; they cost nothing, and a size that says none counts one.
     """
-    at = {**TOWERS, **options}
-    text = text_size(at, size, size.vocabulary or 1)
+    at = {**TOWERS, **RELEASE, **options}
     image = Model("joint", size, ((1.0, Use(size.context, 0, 1)),))
+    if at["text_from"]:
+        return image, model_of(at, size)
+    text = text_size(at, size, size.vocabulary or 1)
     return image, Model("joint", text, ((1.0, Use(text.context, 0, 1)),), family=TEXT)
 
 
@@ -81,4 +85,5 @@ def problems(at: Mapping[str, Any]) -> list[Problem]:
         Problem(f"'{name}' is wrong", f"found {at[name]!r}", f"write a whole number of {low} or more", name)
         for name, low in least.items() if at[name] < low
     ]  # fmt: skip
-    return found + one_of(at, "duplicates", DUPLICATES) + one_of(at, "too_long", TOO_LONG)
+    found += one_of(at, "duplicates", DUPLICATES) + one_of(at, "too_long", TOO_LONG)
+    return found + (problems_of_release(at) if "text_from" in at else [])

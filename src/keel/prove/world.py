@@ -15,7 +15,7 @@ from keel import objective
 from keel.corpus import instructions, markov, parallel, shards, split
 from keel.corpus.images.store import Store
 from keel.corpus.readers import open_source
-from keel.corpus.store import Corpus, tokenizer_of
+from keel.corpus.store import Corpus
 from keel.corpus.tokenizer import train
 from keel.corpus.vocabulary import vocabulary_of
 from keel.errors import StudyError
@@ -24,6 +24,7 @@ from keel.objective.base import Objective
 from keel.objective.held import facts_of
 from keel.plan.spec import Spec, example_spec
 from keel.prove import pictures
+from keel.run.whose_tokens import tokenizer_json
 from keel.study import Study
 
 VOCABULARY, CONTEXT, WIDTH, HEAD_WIDTH, LAYERS = 320, 32, 32, 8, 1
@@ -132,7 +133,7 @@ def spec_of(name: str, options: Mapping[str, Any], folder: Path, context: int = 
     loss_class(name)
     facts = facts_of(name, options)
     corpus = corpus_of(facts.reads, folder)
-    text = tokenizer_of(corpus)
+    text = tokenizer_json(facts, options, corpus)
     known = vocabulary_of(text).with_special(facts.roles(options, context)) if text else None
     objective.load(name, options, known)
     size = {"width": WIDTH, "layers": LAYERS, "vocabulary": known.size if known else 0, "context": context,

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from keel import evaluate, model
 from keel.corpus.images.store import Store
-from keel.corpus.store import Corpus, heldout_told, tokenizer_of
+from keel.corpus.store import Corpus, heldout_told
 from keel.corpus.tokenizer import with_special
 from keel.corpus.vocabulary import Vocabulary
 from keel.evaluate.bits_per_byte import Judgement
@@ -28,6 +28,7 @@ from keel.plan.spec import Spec
 from keel.run import heldout, picture_files
 from keel.run.pictures import want_of
 from keel.run.train import Trained
+from keel.run.whose_tokens import tokenizer_json
 from keel.units import value_field
 
 SCHEMA = "keel.result/1"
@@ -93,7 +94,7 @@ def _export(spec: Spec, folder: Path, corpus: Corpus, trained: Trained, result: 
 
 def _write_model(spec: Spec, target: Path, corpus: Corpus, trained: Trained, result: dict[str, Any]) -> None:
     trained.objective.export(trained.parts, spec.family, target)
-    if (text := tokenizer_of(corpus)) is not None:
+    if (text := tokenizer_json(trained.objective.facts, trained.objective.options, corpus)) is not None:
         known = trained.objective.vocabulary
         try:
             library_tokenizer(text, known, int(spec.size["context"])).save_pretrained(target)

@@ -11,7 +11,7 @@ from torch import nn
 
 from keel import model
 from keel.corpus import vocabulary as vocabularies
-from keel.corpus.store import Corpus, tokenizer_of
+from keel.corpus.store import Corpus
 from keel.corpus.vocabulary import Vocabulary
 from keel.errors import StudyError
 from keel.files import read_json
@@ -21,6 +21,7 @@ from keel.plan.spec import SCHEMA, Spec, from_json
 from keel.run import starts
 from keel.run.began import Began
 from keel.run.checkpoint import kept_buffers
+from keel.run.whose_tokens import tokenizer_json
 
 SEED_STRIDE = 1 << 20  # seeds of runs are small numbers: parts of different runs never share one
 
@@ -38,11 +39,12 @@ def vocabulary_of(spec: Spec, corpus: Corpus) -> Vocabulary | None:
     Raises:
         StudyError: the spec's model was sized for another vocabulary.
     """
-    context, text = int(spec.size["context"]), tokenizer_of(corpus)
+    context, facts = int(spec.size["context"]), facts_of(spec.objective, spec.options)
+    text = tokenizer_json(facts, spec.options, corpus)
     if text is None:
         return None
     known = vocabularies.vocabulary_of(text)
-    found = known.with_special(facts_of(spec.objective, spec.options).roles(spec.options, context))
+    found = known.with_special(facts.roles(spec.options, context))
     # Captions' tokens are those of another part than the one that the size is of: the loss sizes it by what is found.
     if spec.size["vocabulary"] and found.size != spec.size["vocabulary"]:
         raise StudyError(

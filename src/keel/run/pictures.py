@@ -12,12 +12,13 @@ import numpy as np
 from keel.corpus.images.augment import evaluation
 from keel.corpus.images.loader import Job, Loader, Views
 from keel.corpus.images.store import Store
-from keel.corpus.store import Corpus, tokenizer_of
+from keel.corpus.store import Corpus
 from keel.corpus.tokenizer import load
 from keel.errors import StudyError
 from keel.model.shapes import Shape
 from keel.objective.base import Objective, Sample
 from keel.run.draws import Draw, Samples
+from keel.run.whose_tokens import tokenizer_json
 
 NO_TOKENS = np.empty(0, np.int64)
 
@@ -129,7 +130,7 @@ class Captioned(Pictures):
 
     def __init__(self, objective: Objective, corpus: Corpus, want: Want, *, held: bool = False) -> None:
         super().__init__(objective, corpus, want._replace(classes=0), held=held)
-        text = tokenizer_of(corpus)
+        text = tokenizer_json(objective.facts, objective.options, corpus)
         if text is None:
             raise StudyError("this loss reads images with captions", why="the images have none", where="[data] text",
                              fix="name [data] text, or choose a loss for images alone")  # fmt: skip

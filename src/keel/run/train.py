@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from keel import model, objective
-from keel.corpus.store import Corpus, tokenizer_of
+from keel.corpus.store import Corpus
 from keel.errors import Preempted
 from keel.model.shapes import Size
 from keel.objective import own
@@ -26,6 +26,7 @@ from keel.run.began import Began
 from keel.run.meter import Meter
 from keel.run.pictures import want_of
 from keel.run.samples import samples_of
+from keel.run.whose_tokens import tokenizer_json
 
 # How often a run is saved is execution, never identity: any value gives the same numbers.
 SAVE_EVERY_S = float(os.environ.get("KEEL_SAVE_EVERY_S", "30"))
@@ -85,7 +86,7 @@ class Loop:
         self.family = model.load(spec.family)
         self.shape = self.family.shape(Size(**spec.size))
         self.plan = self.objective.parts(spec.family, Size(**spec.size), parts.start_of(spec))
-        self._tokenizer_json = tokenizer_of(corpus)
+        self._tokenizer_json = tokenizer_json(self.objective.facts, self.objective.options, corpus)
         self.parts, self.began = self._built()
         self.carry = self.objective.init_carry(self.parts)
         if place.sharded:
