@@ -14,6 +14,8 @@ from keel.objective.facts import FACTS, Facts
 from keel.objective.held import PASSES, facts_of
 from keel.objective.work import flop
 
+WEIGHT_BYTES = 4.0
+
 
 def flop_per_token(loss: str, options: Mapping[str, Any], family: str, size: Size) -> float:
     """Training FLOP of a sample over its context.
@@ -89,6 +91,8 @@ def memory_bytes(
 ) -> float:  # fmt: skip
     """Of training what a run gives, a step at once: the sum over its models, each with as many samples.
 
+    Of a model that is not trained, its weights alone are kept.
+
     Example:
         >>> size = Size(width=64, layers=2, vocabulary=4096, context=128, head_width=16)
         >>> memory_bytes("mlm", {}, "bert", size, 1024, {"body": "fp32", "head": "fp32"}) > 16 * 262_144
@@ -97,7 +101,10 @@ def memory_bytes(
     total = 0.0
     for model in given(loss, options, family, size):
         shapes, tokens = SHAPES[model.family or family], batch_tokens * model.size.context // size.context
-        total += shapes.memory_bytes(shapes.shape(model.size), tokens, precision)
+        if model.trained:
+            total += shapes.memory_bytes(shapes.shape(model.size), tokens, precision)
+        else:
+            total += WEIGHT_BYTES * _params(model, family).total
     return total
 
 

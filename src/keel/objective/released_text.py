@@ -105,4 +105,7 @@ def problems(at: Mapping[str, Any]) -> list[Problem]:
     if at["text_layers"]:
         found.append(Problem(f"'text_layers' is {at['text_layers']}", "the release has its own", "leave it out",
                              "text_layers"))  # fmt: skip
-    return found + problems_of(lambda: size_of(at, checked(at)))
+    return found + [
+        problem if problem.where in at else problem._replace(why=f"{problem.why} ({problem.where})", where="text_from")
+        for problem in problems_of(lambda: size_of(at, checked(at)))
+    ]

@@ -24,7 +24,7 @@ WRONG: dict[str, Any] = {
     "density": 1.5, "mixture": "ul3", "how": "best", "clm": 2, "thaw_step": -1, "low": -1, "high": 2, "stacks": 3,
     "languages": ["de", "de"], "direction": "up", "too_long": "cut", "cap": -1, "language": "", "alpha": 2,
     "temperature": 0, "top": -1, "cosine": -1, "of": {}, "pool": "best", "crop": "left", "least_area": 0, "resize": -1,
-    "jitter": 1.0, "mean": [0.5], "std": [0, 1, 1], "duplicates": "both", "text_context": 2, "text_layers": -1,
+    "jitter": 1.0, "mean": [0.5], "std": [0, 1, 1], "duplicates": "both", "text_context": 2, "text_from": "nowhere", "text_sha256": "none", "text_trains": "perhaps", "text_layers": -1,
 }  # fmt: skip
 ANY_VALUE = {"permute", "roll", "enhanced", "packed", "teacher", "map", "flip"}
 
