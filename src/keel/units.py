@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from keel.errors import StudyError
 
@@ -136,6 +137,13 @@ def show_usd(value: float) -> str:
         ('$41', '$20,000', '$0.031')
     """
     return f"${value:,.0f}" if abs(value) >= 10 else f"${value:.2g}"
+
+
+# Bounded measures that a judge finds beside its value: better when higher, in (0, 1); where they stand in a result.
+MEASURES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "class_nats": {"accuracy": ("accuracy", "value")},
+    "probe_nats": {"accuracy": ("accuracy", "value")},
+}
 
 
 def value_field(judge: str) -> str:

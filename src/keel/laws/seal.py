@@ -5,7 +5,7 @@ The sha256 of forecast.json goes into the first line of the run's metrics.jsonl;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,23 @@ def runs_digest(rows: Sequence[Row]) -> str:
     return digest(sorted(seen))
 
 
-def seal(path: Path, forecast: Forecast, run: str, rows: Sequence[Row]) -> str:
+BESIDE = ("unit", "value", "low", "high", "level")
+
+
+def seal(
+    path: Path, forecast: Forecast, run: str, rows: Sequence[Row], beside: Mapping[str, Forecast] | None = None
+) -> str:
     """Write forecast.json at `path` (a file, or the run's folder) and return its sha256.
+
+    `beside`: forecasts of other measures of the same run, by name.
 
     A forecast already sealed from the same runs is kept as it is (a resumed run keeps its promise); one sealed from
     other runs or for another run is never overwritten: StudyError.
     """
     path = _file(path, "forecast.json")
     content = forecast.json() | {"run": run, "runs_sha256": runs_digest(rows)}
+    if beside:
+        content["beside"] = {name: {key: getattr(each, key) for key in BESIDE} for name, each in beside.items()}
     if path.exists():
         old = read_json(path, SCHEMA)
         same = [key for key, value in content.items() if old.get(key) != _plain(value)]
@@ -52,8 +61,12 @@ def _plain(value: Any) -> Any:
     return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
-def score(run_folder: Path, measured: float, *, sealed_sha256: str | None = None) -> dict[str, Any]:
+def score(
+    run_folder: Path, measured: float, *, sealed_sha256: str | None = None, beside: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """Compare the sealed forecast with what was measured; write score.json beside it and return its fields.
+
+    `beside`: measured values of the other measures that were forecast.
 
     `sealed_sha256` is the digest kept in metrics.jsonl: where it differs from the file's, the forecast was edited
     after it was sealed, and there is no score but a StudyError.
@@ -76,6 +89,11 @@ def score(run_folder: Path, measured: float, *, sealed_sha256: str | None = None
         "error": float(measured) / sealed["value"] - 1.0,
         "forecast_sha256": found,
     }
+    told = {
+        name: _held(of, (beside or {})[name]) for name, of in sealed.get("beside", {}).items() if name in (beside or {})
+    }
+    if told:
+        result["beside"] = told
     target = path.with_name("score.json")
     if target.exists():
         old = read_json(target, SCORE)
@@ -84,6 +102,11 @@ def score(run_folder: Path, measured: float, *, sealed_sha256: str | None = None
     result["scored_utc"] = utc_now()
     write_json(target, SCORE, result)
     return result
+
+
+def _held(sealed: Mapping[str, Any], measured: float) -> dict[str, Any]:
+    """One of the other measures against its forecast."""
+    return {**sealed, "measured": float(measured), "hit": bool(sealed["low"] <= measured <= sealed["high"])}
 
 
 def _file(path: Path, name: str) -> Path:

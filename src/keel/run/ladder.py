@@ -18,7 +18,7 @@ from keel.laws.read.runs import rows_of_runs
 from keel.plan.spec import SCHEMA as SPEC_SCHEMA
 from keel.plan.spec import from_json
 from keel.plan.verb import read_ladder, stale
-from keel.run import asked
+from keel.run import asked, measured
 from keel.run.chosen import chosen
 from keel.run.going import LadderProgress
 from keel.run.lock import held
@@ -173,11 +173,16 @@ class Ladder:
         if isinstance(made, Refusal):
             self.problems.append(Problem(f"no forecast for {item['id']}: {made.what}", made.why, made.fix, str(path)))
             return
-        seal.seal(path, made, item["id"], rows)
+        beside = measured.forecasts(self.folder / "runs", seen, unit, target, self.plan["level"])
+        self.problems += beside.problems
+        seal.seal(path, made, item["id"], rows, beside.forecasts)
         self.writes.append(str(path.relative_to(self.folder)))
+        also = "".join(
+            f"; {name} {each.value:.3f} ({each.low:.3f}-{each.high:.3f})" for name, each in beside.forecasts.items()
+        )
         self._say(
             f"sealed  {item['id']}: {made.value:.4f} {unit.replace('_', ' ')}, {100 * made.level:.0f} % {made.low:.4f}-"
-            f"{made.high:.4f}, {10**made.distance:.1f}x the compute of the largest run seen"
+            f"{made.high:.4f}, {10**made.distance:.1f}x the compute of the largest run seen{also}"
         )
 
     def _begun(self, item: dict[str, Any]) -> bool:
@@ -189,12 +194,12 @@ class Ladder:
         if item["kind"] != "branch" or not (folder / "forecast.json").exists() or not self.done(item["id"]):
             return
         result = read_json(folder / "result.json", RESULT)
-        measured = result[value_field(result["judge"])]
-        if measured is None:
+        value = result[value_field(result["judge"])]
+        if value is None:
             return
         with (folder / "metrics.jsonl").open() as file:
             sealed_sha256 = json.loads(file.readline())["forecast_sha256"]
-        score = seal.score(folder, measured, sealed_sha256=sealed_sha256)
+        score = seal.score(folder, value, sealed_sha256=sealed_sha256, beside=measured.values(result))
         self.writes.append(str((folder / "score.json").relative_to(self.folder)))
         self._say(f"{'HIT' if score['hit'] else 'MISS'}  {item['id']}: measured {score['measured']:.4f}, forecast "
               f"{score['value']:.4f} ({100 * score['error']:+.2f} %)")  # fmt: skip

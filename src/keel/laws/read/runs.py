@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,8 +38,10 @@ class Found(NamedTuple):
     unit: str
 
 
-def rows_of_runs(runs: Path, ids: Iterable[str] | None = None) -> Found:
+def rows_of_runs(runs: Path, ids: Iterable[str] | None = None, measure: Sequence[str] = ()) -> Found:
     """Branches with a good result under `runs` (or those of `ids`), and what was left out with the reason.
+
+    `measure`: where another value than the judge's stands in a result, such as ("accuracy", "value").
 
     Raises:
         StudyError: a result that cannot be used; runs of several losses where no plan says which.
@@ -56,7 +60,7 @@ def rows_of_runs(runs: Path, ids: Iterable[str] | None = None) -> Found:
             gate = result.get("gate") or {}
             excluded.append({"id": name, "why": f"failed its gate: {gate.get('name')}: {gate.get('why')}"})
             continue
-        good.append((_recipe(result), _row(name, result, path)))
+        good.append((_recipe(result), _row(name, result, path, tuple(measure) or (_field(result),))))
     wanted = _wanted({recipe for recipe, _ in good}, runs)
     excluded += [{"id": row.id, "why": f"another recipe: {recipe}"} for recipe, row in good if recipe != wanted]
     rows = tuple(row for recipe, row in good if recipe == wanted)
@@ -93,9 +97,10 @@ def _wanted(found: set[Recipe], runs: Path) -> Recipe:
     return planned[0]
 
 
-def _row(name: str, result: Mapping[str, Any], path: Path) -> Row:
+def _row(name: str, result: Mapping[str, Any], path: Path, place: Sequence[str]) -> Row:
     try:
-        numbers = (result["params"]["total"], result["tokens"], result["flop"], result[_field(result)])
+        value: Any = reduce(getitem, place, result)
+        numbers = (result["params"]["total"], result["tokens"], result["flop"], value)
         params, tokens, flop, value = (float(z) for z in numbers)
     except (KeyError, TypeError, ValueError) as error:
         raise StudyError(

@@ -1,0 +1,61 @@
+"""Bounded measures beside a judge's value, accuracy or recall: forecast with it, and held against what comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from keel.errors import Problem, Refusal, StudyError
+from keel.laws.forecast import Forecast, forecast
+from keel.laws.law import Target
+from keel.laws.links import link_of
+from keel.laws.read.runs import rows_of_runs
+from keel.units import MEASURES
+
+UNIT = "accuracy"  # in (0, 1), better when higher: see laws/links.py
+
+
+class Beside(NamedTuple):
+    """Forecasts by measure, and why some have none."""
+
+    forecasts: dict[str, Forecast]
+    problems: list[Problem]
+
+
+def forecasts(runs: Path, seen: Iterable[str], judge: str, target: Target, level: float) -> Beside:
+    """A forecast of each measure of a judge; where a run has reached 0 or 1 there is none, and it is said."""
+    ids, found = list(seen), Beside({}, [])
+    for name, place in MEASURES.get(judge, {}).items():
+        try:
+            rows = rows_of_runs(runs, ids, place).rows
+        except StudyError as error:
+            found.problems.append(error.problems[0]._replace(what=f"no forecast of {name}: {error.problems[0].what}"))
+            continue
+        if ends := [row.id for row in rows if link_of(UNIT).valid(row.value)]:
+            found.problems.append(Problem(f"no forecast of {name}: {ends[0]} has 0 or 1", "a law of what lies "
+                                          "between has no place for it", "hold more out, so that it is finer", "runs"))  # fmt: skip
+            continue
+        made = forecast(rows, target, level, unit=UNIT)
+        if isinstance(made, Refusal):
+            found.problems.append(Problem(f"no forecast of {name}: {made.what}", made.why, made.fix, "runs"))
+        else:
+            found.forecasts[name] = made
+    return found
+
+
+def values(result: Mapping[str, Any]) -> dict[str, float]:
+    """The measures of a result, as far as they are there.
+
+    Example:
+        >>> values({"judge": "class_nats", "class_nats": 0.7, "accuracy": {"value": 0.75, "low": 0.7, "high": 0.8}})
+        {'accuracy': 0.75}
+    """
+    places = MEASURES.get(str(result["judge"]), {})
+    return {name: _at(result, place) for name, place in places.items() if result.get(place[0])}
+
+
+def _at(result: Any, place: Sequence[str]) -> float:
+    for key in place:
+        result = result[key]
+    return float(result)
