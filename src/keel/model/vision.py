@@ -87,6 +87,7 @@ class VisionTrunk(nn.Module):
     def __init__(self, library: Any, precision: Precision) -> None:
         super().__init__()
         self.library = library
+        self.placed = hasattr(library.config, "patch_size") and hasattr(library.config, "num_attention_heads")
         self.body_dtype, self.head_precision = DTYPES[precision["body"]], precision["head"]
 
     def forward(self, pixel_values: Tensor) -> States:
@@ -98,7 +99,10 @@ class VisionTrunk(nn.Module):
         return States(*(state.float() for state in found)) if mixed else found
 
     def _states(self, pixel_values: Tensor) -> States:
-        out = self.library.base_model(pixel_values)
+        # Networks of stages take any side; the others have a vector for each place of a side of their own.
+        side = getattr(self.library.config, "image_size", pixel_values.shape[-1])
+        other = {"interpolate_pos_encoding": True} if self.placed and side != pixel_values.shape[-1] else {}
+        out = self.library.base_model(pixel_values, **other)
         hidden: Tensor = out.last_hidden_state
         pooled: Any = getattr(out, "pooler_output", None)
         if hidden.dim() == 4:

@@ -254,8 +254,11 @@ class Objective(ABC):
         """The weight of each term at a step; 1 for terms that are not named."""
         return {}
 
-    def momentum(self, step: int) -> float:
-        """What an "ema" part keeps of itself at a step: ema <- m ema + (1 - m) source."""
+    def momentum(self, step: int, decayed: float) -> float:
+        """What an "ema" part keeps of itself at a step: ema <- m ema + (1 - m) source.
+
+        `decayed`: the share that is done of the run's decay, 0 before it; a trunk has none.
+        """
         return 0.996
 
     def init_carry(self, parts: Mapping[str, nn.Module]) -> Carry:
@@ -265,6 +268,10 @@ class Objective(ABC):
     def after_step(self, parts: Mapping[str, nn.Module], carry: Carry, stats: Stats, step: int) -> Carry:
         """The state after an optimiser step; `stats` are sums over ranks and accumulation."""
         return carry
+
+    def told(self, stats: Stats) -> Mapping[str, float]:
+        """What metrics.jsonl says of a step beside its terms, from sums over ranks and accumulation."""
+        return {}
 
 
 def stack(examples: Sequence[Example], name: str) -> Tensor:

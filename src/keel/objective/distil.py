@@ -195,9 +195,9 @@ class Distil(Objective):
             for term in self.terms
         }
 
-    def momentum(self, step: int) -> float:
+    def momentum(self, step: int, decayed: float) -> float:
         """The held loss's."""
-        return self.of.momentum(step)
+        return self.of.momentum(step, decayed)
 
     def init_carry(self, parts: Mapping[str, nn.Module]) -> Carry:
         """The held loss's."""
@@ -206,6 +206,10 @@ class Distil(Objective):
     def after_step(self, parts: Mapping[str, nn.Module], carry: Carry, stats: Stats, step: int) -> Carry:
         """The held loss's."""
         return self.of.after_step(parts, carry, stats, step)
+
+    def told(self, stats: Stats) -> Mapping[str, float]:
+        """The held loss's."""
+        return self.of.told(stats)
 
 
 class _Reader:

@@ -159,9 +159,11 @@ class Mixture(Objective):
             found |= {name + TERM + term: self.shares[name].weight * own.get(term, 1.0) for term in loss.terms}
         return found
 
-    def momentum(self, step: int) -> float:
+    def momentum(self, step: int, decayed: float) -> float:
         """That of the one loss with a part that follows."""
-        return self._following.momentum(step) if self._following is not None else super().momentum(step)
+        if self._following is None:
+            return super().momentum(step, decayed)
+        return self._following.momentum(step, decayed)
 
     def init_carry(self, parts: Mapping[str, nn.Module]) -> Carry:
         """Each loss's own, under its name."""
@@ -175,6 +177,14 @@ class Mixture(Objective):
         found: Carry = {}
         for name, loss in self.of.items():
             found |= _under(name, loss.after_step(parts, _within(name, carry), _within(name, stats), step))
+        return found
+
+    def told(self, stats: Stats) -> Mapping[str, float]:
+        """What each loss that got a sample says, under its name."""
+        found: dict[str, float] = {}
+        for name, loss in self.of.items():
+            if mine := _within(name, stats):
+                found |= _under(name, loss.told(mine), TERM)
         return found
 
 

@@ -28,13 +28,14 @@ class Meter:
 
     def line(
         self, step: int, tokens: int, loss: float, lr: float, grad_norm: float, terms: Mapping[str, float | None],
-        norms: Mapping[str, float | None], waited_s: float | None = None,
+        norms: Mapping[str, float | None], waited_s: float | None = None, told: Mapping[str, float] | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Write one line; rates are over the time since the line before. A loss of many terms shows each of them.
 
         `loss` is the weighted sum, a mean over the interval; terms (unweighted) and their norms are the last step's:
         null for a term that was absent from it, and for a norm that was not measured (sharded ranks). `waited_s` until
-        now, where samples are made ahead: `waited` is its share of the time since the line before.
+        now, where samples are made ahead: `waited` is its share of the time since the line before. `told`: what the
+        loss says of its last step beside.
         """
         now = time.monotonic()
         waited = None if waited_s is None else (waited_s - self.last_waited_s) / (now - self.last_s)
@@ -52,6 +53,8 @@ class Meter:
             values["waited"] = waited
         if len(terms) > 1:
             values |= {"terms": dict(terms), "grad_norms": dict(norms)}
+        if told:
+            values["told"] = dict(told)
         try:
             self.file.write(json.dumps(values).encode() + b"\n")
             self.file.flush()

@@ -136,12 +136,14 @@ def _held(module: Any, part: Part, step: int) -> set[torch.Tensor]:
 
 
 @torch.no_grad()
-def follow(modules: Mapping[str, nn.Module], parts: Mapping[str, Part], loss: Objective, step: int) -> None:
+def follow(
+    modules: Mapping[str, nn.Module], parts: Mapping[str, Part], loss: Objective, step: int, decayed: float
+) -> None:  # fmt: skip
     """ema <- m ema + (1 - m) source, for every part that follows one; what batch norms have gathered too."""
     for name, part in parts.items():
         if part.ema_of is None:
             continue
-        keep = loss.momentum(step)
+        keep = loss.momentum(step, decayed)
         for weight, source in zip(modules[name].parameters(), modules[part.ema_of].parameters()):
             weight.lerp_(source, 1.0 - keep)
         for (_, held), (_, newest) in zip(kept_buffers(modules[name]), kept_buffers(modules[part.ema_of])):

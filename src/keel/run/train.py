@@ -66,12 +66,16 @@ class Trained:
 
 
 class Stepped(NamedTuple):
-    """One step's weighted loss, its terms unweighted, their gradients' norms where asked for, and the whole norm."""
+    """One step's weighted loss, its terms unweighted, their gradients' norms where asked for, and the whole norm.
+
+    `told`: what the loss says of it beside.
+    """
 
     loss: float
     terms: dict[str, float]
     norms: dict[str, float | None]
     grad_norm: float
+    told: Mapping[str, float]
 
 
 class Loop:
@@ -160,12 +164,18 @@ class Loop:
         weights = self.objective.weights(self.step)
         before = optimiser.step(self.optimisers, self.spec.multiplier(self.step), self.spec.clip_norm)
         self.step += 1
-        parts.follow(self.parts, self.plan, self.objective, self.step)
+        parts.follow(self.parts, self.plan, self.objective, self.step, _decayed(self.spec, self.step))
         self.carry = self.objective.after_step(self.parts, self.carry, made.stats, self.step)
         if any(part.thaw_step == self.step for part in self.plan.values()):
             parts.hold(self.parts, self.plan, self.step)
         loss = sum(weights.get(name, 1.0) * mean for name, mean in made.terms.items())
-        return Stepped(loss, made.terms, made.norms, math.hypot(*before.values()))
+        return Stepped(loss, made.terms, made.norms, math.hypot(*before.values()), self.objective.told(made.stats))
+
+
+def _decayed(spec: Spec, step: int) -> float:
+    """The share of the decay that is done behind `step` steps: 0 before it, 1 at the end."""
+    done = step - spec.decay_start
+    return done / (spec.steps - spec.decay_start) if done > 0 else 0.0
 
 
 def train(
@@ -213,7 +223,7 @@ def _steps(loop: Loop, meter: Meter, until: int, keep: set[int], report: Report,
             mean = sum(recent) / len(recent)
             terms = dict.fromkeys(loop.objective.optional) | made.terms
             line = meter.line(loop.step, loop.step * spec.batch_tokens, mean, rate, made.grad_norm, terms, made.norms,
-                              loop.batches.source.waited_s)  # fmt: skip
+                              loop.batches.source.waited_s, made.told)  # fmt: skip
             recent.clear()
             if now - logged_s > LOG_EVERY_S or loop.step == until:
                 report({"progress": line, "steps": spec.steps, "until": until})

@@ -201,7 +201,7 @@ class Following(CLM):
         plain = super().parts(family, size, start)
         return {**plain, "mean": Part(family=family, size=size, start=start, role="ema", ema_of="model")}
 
-    def momentum(self, step: int) -> float:
+    def momentum(self, step: int, decayed: float) -> float:
         return 0.25
 
 
@@ -217,8 +217,8 @@ def test_parts_of_one_name_are_one_part() -> None:
     loss = mixture(a="clm", b="test_mixture:Following")
     found = loss.parts("llama", size_of(loss), Scratch())
     assert list(found) == ["model", "mean"]
-    assert loss.momentum(0) == 0.25
-    assert mixture(a="clm").momentum(0) == CLM().momentum(0)
+    assert loss.momentum(0, 0.0) == 0.25
+    assert mixture(a="clm").momentum(0, 0.0) == CLM().momentum(0, 0.0)
 
 
 def test_a_loss_that_may_thaw_and_does_not_is_like_any_other() -> None:

@@ -87,10 +87,10 @@ def test_what_a_batch_norm_has_gathered_is_saved_restored_and_followed(tiny_spec
     assert any(not torch.equal(value, before[name]) for name, value in gathered.items())
 
     class Half:
-        def momentum(self, step: int) -> float:
+        def momentum(self, step: int, decayed: float) -> float:
             return 0.75
 
-    parts.follow(made, plan, Half(), 1)  # type: ignore[arg-type]
+    parts.follow(made, plan, Half(), 1, 0.0)  # type: ignore[arg-type]
     for name, value in checkpoint.kept_buffers(made["slow"]):
         wanted = 0.75 * before[name] + 0.25 * gathered[name] if value.is_floating_point() else gathered[name]
         torch.testing.assert_close(value, wanted)

@@ -18,7 +18,7 @@ Make = Callable[..., Spec]
 
 
 class Slow(CLM):
-    def momentum(self, step: int) -> float:
+    def momentum(self, step: int, decayed: float) -> float:
         return 0.9
 
 
@@ -62,7 +62,7 @@ def test_frozen_until_the_thaw_and_moving_from_it_on(tiny_spec: Make) -> None:
                 if weight.requires_grad:
                     weight.grad = torch.randn(weight.shape, generator=generator)
         optimiser.step(optimisers, 1.0, 1.0)
-        parts.follow(modules, plan, Slow(), step + 1)
+        parts.follow(modules, plan, Slow(), step + 1, 0.0)
         for name, module in modules.items():
             moved[name].append(not torch.equal(state(module), before[name]))
         torch.testing.assert_close(state(modules["mean"]), 0.9 * before["mean"] + 0.1 * state(modules["model"]))

@@ -12,6 +12,7 @@ from typing import Any
 from keel.model.shapes.arithmetic import FamilyShapes
 from keel.model.shapes.clip_text import ClipTextShapes
 from keel.model.shapes.features import FEATURES, LLAMA, Features, Kind
+from keel.model.shapes.projector import ProjectorShapes
 from keel.model.shapes.size import (
     BYTES,
     HEAD_ROWS,
@@ -62,6 +63,7 @@ SHAPES: Mapping[str, Shapes] = {
     **{name: LlamaShapes() if features is LLAMA else FamilyShapes(features) for name, features in FEATURES.items()},
     **VISION,
     "clip-text": ClipTextShapes(),
+    "projector": ProjectorShapes(),
 }
 
 
