@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from keel.model.shapes import Size
@@ -76,8 +77,8 @@ class Facts(NamedTuple):
     others, as they follow from theirs; its entry says only what is true of all. `beside(options, context)` are FLOP of
     one sample in models that are not trained: a teacher's forward pass. `models(options, family, size)`: all that are
     trained, where that is not one model with a head on tokens. `rivals`: families of another kind, which a plan holds
-    beside the first as arms. `tokens(options)`: the folder of the release whose tokenizer cuts the texts, None where the
-    corpus's does.
+    beside the first as arms. `sweeps`: options that are found by experiment, each with the values that arms try.
+    `tokens(options)`: the folder of the release whose tokenizer cuts the texts, None where the corpus's does.
     """
 
     needs: frozenset[str]
@@ -93,4 +94,5 @@ class Facts(NamedTuple):
     beside: Callable[[Mapping[str, Any], int], float] | None = None
     models: ModelsOf | None = None
     rivals: tuple[str, ...] = ()
+    sweeps: Mapping[str, tuple[float, ...]] = MappingProxyType({})
     tokens: Callable[[Mapping[str, Any]], Path | None] | None = None

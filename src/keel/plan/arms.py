@@ -1,8 +1,8 @@
 """Arms: each is one change against a named run of the ladder, at the same FLOP; what follows from it is shown apart.
 
-A loss arm changes the loss (its family, special tokens and steps follow), a family arm the architecture; the arm
-`continue` changes the start: weights of a released base go on with their own tokenizer, family and size. All arms have
-as many FLOP as their baseline.
+A loss arm changes the loss (its family, special tokens and steps follow), a family arm the architecture, an option arm
+one option of the same loss. The arm `continue` changes the start: weights of a released base go on with their own
+tokenizer, family and size. All arms have as many FLOP as their baseline.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from keel.errors import Problem, StudyError, nearest
 from keel.model.shapes import SHAPES, Size
 from keel.objective import cost
 from keel.objective.held import facts_of
+from keel.objective.options import check
+from keel.plan.captions import with_room
 from keel.plan.defaults import Defaults, defaults_of, masking_rate
 from keel.plan.experiment import Experiment
 from keel.plan.family_arms import families_of, size_of
 from keel.plan.frame import Inputs
 from keel.plan.ladder import Frame
 from keel.plan.losses import options_under, with_languages
+from keel.plan.option_arms import default_of, sweeps_of
 from keel.plan.recipe import Choices
 from keel.plan.runs import MIN_STEPS, SCRATCH, Rates, data_of, experiment_of, length_of, own_data, rates_of, spec_of
 
@@ -52,11 +55,12 @@ def arms_of(
     Raises:
         StudyError: [set] arms names a loss or a width that is not there.
     """
-    names, families = _losses(choices, frame, offered), families_of(choices, frame)
-    if not names and not families and inputs.base is None:
+    names, families, sweeps = _losses(choices, frame, offered), families_of(choices, frame), sweeps_of(choices, frame)
+    if not (names or families or sweeps) and inputs.base is None:
         return Arms((), ())
     given = _Given(inputs, choices, frame, recipe, _baseline(choices, ladder))
     made = [_loss_arm(given, name) for name in names] + [_family_arm(given, name) for name in families]
+    made += [_option_arm(given, *each) for each in sweeps]
     if inputs.base is not None:
         made.append(_continued(given, inputs.base, [frame.loss, *names]))
     return Arms(
@@ -105,6 +109,7 @@ def _loss_arm(given: _Given, name: str) -> Experiment | Problem:
         options = with_languages(options, facts, given.inputs.study)
         if (rate := masking_rate(name, options)) is not None:
             options = {**options, "rate": rate}
+        options = with_room(name, options, _row(given.inputs.corpus, frame.tokens))
         added = cost.special_tokens(name, options, frame.context)
     except StudyError as error:
         what, why, fix, _ = error.problems[0]
@@ -121,6 +126,12 @@ def _loss_arm(given: _Given, name: str) -> Experiment | Problem:
     )  # fmt: skip
 
 
+def _row(corpus: Mapping[str, Any], vocabulary: int) -> Mapping[str, Any] | None:
+    """What was measured of captions at this vocabulary; None where there are none."""
+    rows = (row for row in corpus.get("tokens", ()) if row["vocabulary"] == vocabulary and "longest" in row)
+    return next(rows, None)
+
+
 def _family_arm(given: _Given, family: str) -> Experiment | Problem:
     """The baseline in another architecture, at its rates: nobody has measured those of every family."""
     frame, base = given.frame, given.baseline.spec
@@ -130,6 +141,17 @@ def _family_arm(given: _Given, family: str) -> Experiment | Problem:
     return _at_equal_flop(
         given, (frame.loss, frame.options, family), size, base.data, free=("family",),
         why=f"the family {family} in place of {base.family}", rates=Rates(base.lr_hidden, base.lr_embedding),
+    )  # fmt: skip
+
+
+def _option_arm(given: _Given, name: str, value: Any) -> Experiment | Problem:
+    """The baseline with one option of its loss changed."""
+    frame, base = given.frame, given.baseline.spec
+    options = {**frame.options, name: value}
+    check(frame.loss, options, "[set] arms.sweep.")
+    return _at_equal_flop(
+        given, (frame.loss, options, base.family), Size(**base.size), base.data, free=("options",),
+        why=f"{name} {value} in place of {default_of(frame, name)}", rates=Rates(base.lr_hidden, base.lr_embedding),
     )  # fmt: skip
 
 

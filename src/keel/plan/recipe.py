@@ -25,7 +25,7 @@ WHOLE = frozenset({
 MOST_SEEDS = 1 << 32
 SHARES = frozenset({"ladder.level", "train.decay_fraction"})
 TEXTS = frozenset({"model.family", "train.precision", "train.loss", "category", "route"})
-OPEN = ("ladder.tokens.", "train.options.", "arms.options.")  # the rest: a width, an option of a loss
+OPEN = ("ladder.tokens.", "train.options.", "arms.options.", "arms.sweep.")  # the rest: a width, an option of a loss
 WARMUP_STEPS = 100
 ZERO_IS_FINE = frozenset({"train.seed", "train.weight_decay", "train.warmup_tokens"})
 
@@ -67,6 +67,9 @@ def _wrong(name: str, value: Any) -> Problem | None:
 
 def _remedy(name: str, value: Any) -> str:
     """What to write in place of a bad value; empty for a good one."""
+    if name.startswith("arms.sweep."):
+        good = isinstance(value, list) and len(set(map(str, value))) == len(value)
+        return "" if good else "write values to try, each once: arms.sweep.lambda_cap = [0.5, 1.0, 4.0]"
     if name.startswith(("train.options.", "arms.options.")):
         return ""  # the loss itself knows its options
     if name.startswith("ladder.tokens"):

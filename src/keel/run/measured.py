@@ -33,8 +33,8 @@ def forecasts(runs: Path, seen: Iterable[str], judge: str, target: Target, level
             found.problems.append(error.problems[0]._replace(what=f"no forecast of {name}: {error.problems[0].what}"))
             continue
         if ends := [row.id for row in rows if link_of(UNIT).valid(row.value)]:
-            found.problems.append(Problem(f"no forecast of {name}: {ends[0]} has 0 or 1", "a law of what lies "
-                                          "between has no place for it", "hold more out, so that it is finer", "runs"))  # fmt: skip
+            why = "a law of what lies between has no place for it"
+            found.problems.append(Problem(f"no forecast of {name}: {ends[0]} has 0 or 1", why, "hold more out", "runs"))
             continue
         made = forecast(rows, target, level, unit=UNIT)
         if isinstance(made, Refusal):
