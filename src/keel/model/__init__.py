@@ -11,7 +11,7 @@ from keel.model.shapes import FEATURES, VISION
 # Families with a file of their own; every other name is the library's model as it is.
 OWN: Mapping[str, str] = {
     "llama": "keel.model.llama", "clip-text": "keel.model.clip_text", "scale": "keel.model.scale",
-    "projection": "keel.model.projection",
+    "projection": "keel.model.projection", "projector": "keel.model.projector",
 }  # fmt: skip
 FAMILIES = (*FEATURES, *VISION)
 
