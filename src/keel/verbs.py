@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keel.answer import Answer
-from keel.data import NOT_TRAINED, OF_IMAGES
+from keel.data import OF_IMAGES
 from keel.errors import Problem, Refusal, Refused, StudyError
 from keel.plan.verb import read_plan
 from keel.study import Study
@@ -27,7 +27,10 @@ def look(folder: Path, study: Study) -> Answer:
         return answer
     if study.data.kind in OF_IMAGES:
         told = Problem(
-            f"the base '{study.start.start_from}' is not measured", NOT_TRAINED, "nothing to do", "[start] from"
+            f"the base '{study.start.start_from}' is not measured",
+            "no ladder on images starts from released weights as yet",
+            "nothing to do",
+            "[start] from",
         )
         answer.problems.append(told)
         return answer

@@ -65,12 +65,15 @@ def look(folder: Path, study: Study) -> Answer:
 
 
 def _look_images(folder: Path, study: Study) -> Answer:
-    """Write evidence/images.json and evidence/machine.json."""
-    from keel.corpus.images.look import SCHEMA, measure_images
+    """Write evidence/images.json and evidence/machine.json; of captions evidence/tokenizer.json."""
+    from keel.corpus.images.caption_tokens import FILE
+    from keel.corpus.images.look import SCHEMA, measured
     from keel.corpus.images.show import show as shown
 
     source = open_images(folder, study.data)
-    found, computer = measure_images(source, study), machine(folder)
+    (found, tokenizer_json), computer = measured(source, study), machine(folder)
+    if tokenizer_json is not None:
+        write_text(folder / FILE, tokenizer_json)
     _write(folder / "evidence" / "images.json", SCHEMA, found)
     _write(folder / "evidence" / "machine.json", MACHINE, computer)
     counted, unit = "counted by keel look", found["size"]["unit"]
@@ -81,7 +84,7 @@ def _look_images(folder: Path, study: Study) -> Answer:
                  *(Number(name, computer[name], of, source="the system, now") for name, of in SYSTEM)],
         problems=[Problem(**problem) for problem in [*found["problems"], *computer.get("problems", [])]],
         reads=[source.name(path) for path in source.files[:20]],
-        writes=["evidence/images.json", "evidence/machine.json"],
+        writes=["evidence/images.json", "evidence/machine.json", *([FILE] if tokenizer_json is not None else [])],
     )  # fmt: skip
 
 

@@ -179,12 +179,10 @@ def measure(tokenizer_json: str, texts: Sequence[str], train_bytes: float, each:
 
     bytes_per_token = sum bytes / sum tokens (a ratio of sums); train_tokens = train_bytes / bytes_per_token.
     """
-    model = json.loads(tokenizer_json)["model"]
     sizes = np.array([len(text.encode()) for text in texts], dtype=np.float64).reshape(-1, each).sum(1)
-    counts = _counts(tokenizer_json, texts, len(model["vocab"]))
     rows = []
-    for vocabulary in sizes_up_to(len(model["vocab"])):
-        tokens = (counts @ lengths(model, vocabulary)).astype(np.float64).reshape(-1, each).sum(1)
+    for vocabulary, counts in counted(tokenizer_json, texts).items():
+        tokens = counts.astype(np.float64).reshape(-1, each).sum(1)
         found, low, high = ratio(sizes, tokens)
         rows.append({
             "vocabulary": vocabulary, "bytes_per_token": found, "low": low, "high": high,
@@ -192,6 +190,18 @@ def measure(tokenizer_json: str, texts: Sequence[str], train_bytes: float, each:
             "train_tokens_high": train_bytes / low,
         })  # fmt: skip
     return rows
+
+
+def counted(tokenizer_json: str, texts: Sequence[str]) -> dict[int, np.ndarray]:
+    """Tokens of each text, shape (texts,), at each candidate vocabulary, the smallest first.
+
+    Example:
+        >>> {size: counts.tolist() for size, counts in counted(train(["a b a b"], 258), ["a b", "c"]).items()}
+        {258: [2, 1]}
+    """
+    model = json.loads(tokenizer_json)["model"]
+    found = _counts(tokenizer_json, texts, len(model["vocab"]))
+    return {size: found @ lengths(model, size) for size in sizes_up_to(len(model["vocab"]))}
 
 
 def ratio(sizes: np.ndarray, tokens: np.ndarray) -> tuple[float, float, float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from keel.errors import Refusal, Refused, StudyError, nearest
 from keel.objective.held import facts_of
-from keel.plan import image_frame, recipe
+from keel.plan import image_frame, pair_frame, recipe
 from keel.plan.arms import arms_of, total_of
 from keel.plan.experiment import Experiment
 from keel.plan.frame import Inputs, frame_of, tokens_of
@@ -19,7 +19,7 @@ from keel.plan.spec import Spec
 from keel.units import show_count, show_duration
 
 MAX_EPOCHS_TOLD = 1.0
-FRAMES = {"images": image_frame.frame_of}  # of other data, that of text
+FRAMES = {"images": image_frame.frame_of, "image-text": pair_frame.frame_of}  # of other data, that of text
 
 
 def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
@@ -65,9 +65,16 @@ def _check_size(rungs: list[Rung], batch: int, corpus: Mapping[str, Any]) -> Non
         raise Refused(Refusal(
             "the corpus is too small for a ladder",
             f"its shortest run would take {least // batch} steps of {batch} tokens, and {MIN_STEPS} are needed",
-            f"bring about {show_count(need / have * corpus['split']['train_bytes'], 'bytes')} of training text, "
+            f"bring about {_amount(corpus['split'], need / have)}, "
             "or set ladder.top_tokens and train.batch_tokens yourself",
         ))  # fmt: skip
+
+
+def _amount(sides: Mapping[str, Any], times: float) -> str:
+    """So many times the training data, in what it is counted in."""
+    if "train_images" in sides:
+        return f"{show_count(times * sides['train_images'])} images to train on"
+    return f"{show_count(times * sides['train_bytes'], 'bytes')} of training text"
 
 
 def _recipe(choices: Choices, frame: Frame, rungs: list[Rung], batch: int, inputs: Inputs) -> dict[str, Any]:

@@ -38,8 +38,8 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
         StudyError: the evidence is of another kind of data; a vocabulary or loss that it cannot serve.
     """
     _check_kind(inputs)
-    vocabulary = _vocabulary(inputs.corpus, choices)
-    row = next(row for row in inputs.corpus["tokens"] if row["vocabulary"] == vocabulary)
+    row = vocabulary_row(inputs.corpus["tokens"], float(inputs.corpus["split"]["train_bytes"]), choices)
+    vocabulary = int(row["vocabulary"])
     shared = {name: value for name, value in choices.overrides.items() if name.startswith("model.")}
     loss = loss_of(inputs.study, choices, inputs.category)
     budget_s = seconds_of(inputs, choices)
@@ -126,20 +126,23 @@ def _unique(corpus: Mapping[str, Any], row: Mapping[str, Any], context: int, cho
     return found
 
 
-def _vocabulary(corpus: Mapping[str, Any], choices: Choices) -> int:
-    """The vocabulary: the largest measured one up to bytes / 3000, at least the smallest."""
-    known = sorted(int(row["vocabulary"]) for row in corpus["tokens"])
-    budgeted = corpus["split"]["train_bytes"] / 3000
-    default = max([v for v in known if v <= budgeted] or known[:1])
+def vocabulary_row(rows: Sequence[Mapping[str, Any]], train_bytes: float, choices: Choices) -> Mapping[str, Any]:
+    """The measured row of the vocabulary: the largest one up to bytes / 3000, at least the smallest.
+
+    Raises:
+        StudyError: the user's was not measured.
+    """
+    known = sorted(int(row["vocabulary"]) for row in rows)
+    default = max([size for size in known if size <= train_bytes / 3000] or known[:1])
     chosen = choices.pick(
         "tokenizer.vocabulary", default, unit="tokens", formula="largest power of two <= training bytes / 3000",
-        inputs={"train_bytes": corpus["split"]["train_bytes"]}, source=OWN, valid="12 MB of English",
+        inputs={"train_bytes": round(train_bytes)}, source=OWN, valid="12 MB of English",
     )  # fmt: skip
     if chosen not in known:
         raise StudyError("this vocabulary was not measured", why=f"found {chosen!r}; measured: {known}",
                          where="[set] tokenizer.vocabulary",
                          fix="choose one of those, or run `keel look` again")  # fmt: skip
-    return int(chosen)
+    return next(row for row in rows if row["vocabulary"] == chosen)
 
 
 def _fed(frame: Frame, unique: float) -> bool:

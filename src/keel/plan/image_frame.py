@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from keel.errors import StudyError
-from keel.model.shapes import SHAPES, head_width
+from keel.model.shapes import SHAPES, VISION, Size, head_width
 from keel.model.shapes.vision_check import patches_of
 from keel.model.shapes.vision_ladder import RULES, at
 from keel.plan.frame import THUMB, Inputs, seconds_of, widest, widths_of
@@ -27,7 +28,7 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
     """
     seen = inputs.corpus
     loss = loss_of(inputs.study, choices, inputs.category)
-    side, patch = _sides(seen, choices)
+    side, patch = sides_of(seen, choices)
     classes = int((seen.get("classes") or {}).get("count") or 0)
     unique = float(seen["split"]["train_images"]) * patches_of(side, patch)
     budget_s = seconds_of(inputs, choices)
@@ -36,16 +37,21 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
         return _frame(choices, loss, widths, side, patch, classes), unique
 
     frame, _ = frames(widths_of(choices, widest(inputs, frames, budget_s), budget_s))
-    published = RULES[loss.family].source
+    tell(choices, frame, seen, unique)
+    return frame, unique
+
+
+def tell(choices: Choices, frame: Frame, seen: Mapping[str, Any], unique: float) -> None:
+    """Record the depths and the positions of one pass."""
+    published = RULES[frame.family].source
     choices.pick("model.layers", list(frame.layers), source=f"{THUMB}; from {SHALLOW_WIDTH} on {published}",
                  formula=f"{SHALLOW} below width {SHALLOW_WIDTH}, then as published")  # fmt: skip
     choices.pick("data.unique_tokens", round(unique), unit="tokens", formula="images to train on x patches",
                  inputs={"images": seen["split"]["train_images"], "patches": frame.context},
                  source="counted (keel look)")  # fmt: skip
-    return frame, unique
 
 
-def _sides(seen: Mapping[str, Any], choices: Choices) -> tuple[int, int]:
+def sides_of(seen: Mapping[str, Any], choices: Choices) -> tuple[int, int]:
     """Pixels of an image's side and of a patch's."""
     short = int(seen["size"]["side_pixels"])
     patch = int(choices.overrides.get("model.patch", next(size for least, size in PATCHES if short >= least)))
@@ -61,14 +67,27 @@ def _sides(seen: Mapping[str, Any], choices: Choices) -> tuple[int, int]:
 
 
 def _frame(choices: Choices, loss: Loss, widths: Sequence[int], side: int, patch: int, classes: int) -> Frame:
+    sizes = sizes_of(choices, loss.family, widths, side, patch, classes=classes)
+    return Frame(loss.name, loss.options, loss.family, sizes, sizes[0].context, 0)
+
+
+def sizes_of(
+    choices: Choices, family: str, widths: Sequence[int], side: int, patch: int, *, classes: int = 0,
+    vocabulary: int = 0,
+) -> tuple[Size, ...]:  # fmt: skip
+    """A size for each width; `vocabulary`: that of a text beside the images, whose space is as wide as they are.
+
+    Raises:
+        StudyError: the family has no such size.
+    """
     heads, layers = head_width(tuple(widths)), choices.overrides.get("model.layers")
     sizes = []
     for width in widths:
-        size = at(loss.family, width, image=side, patch=patch, classes=classes,
-                  head_width=heads if RULES[loss.family].heads else 0)  # fmt: skip
-        shallow = RULES[loss.family].heads and width < SHALLOW_WIDTH
+        size = at(family, width, image=side, patch=patch, classes=0, head_width=heads if RULES[family].heads else 0)
+        shallow = RULES[family].heads and width < SHALLOW_WIDTH
         depth = int(layers) if layers else SHALLOW if shallow else size.layers
-        sizes.append(type(size)(**{**vars(size), "layers": depth}))
-    if problems := SHAPES[loss.family].problems(sizes[0]):
+        joint = width if "joint" in VISION[family].heads else 0
+        sizes.append(replace(size, layers=depth, classes=classes, vocabulary=vocabulary, embedding_width=joint))
+    if problems := SHAPES[family].problems(sizes[0]):
         raise StudyError.all(problem._replace(where="[set] model") for problem in problems)
-    return Frame(loss.name, loss.options, loss.family, tuple(sizes), sizes[0].context, 0)
+    return tuple(sizes)

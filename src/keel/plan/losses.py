@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from keel.choose.kinds import KINDS
 from keel.choose.weights import weigh
-from keel.data import NOT_TRAINED, OF_IMAGES
 from keel.errors import StudyError, nearest
 from keel.objective.cost import special_tokens
 from keel.objective.facts import FACTS, Cite, Facts
@@ -24,12 +23,14 @@ DEFAULTS: Mapping[str, str] = {
     "parallel": "translation",
     "instructions": "instruct",
     "images": "classify",
+    "image-text": "clip",
 }
 SAID: Mapping[str, str] = {
     "text": "name plain text: [data] train = ...",
     "parallel": "name pairs of lines: [data] parallel = { en = ..., de = ... }",
     "instructions": "name instructions: [data] train, prompt and answer",
     "images": "name images: [data] image and label",
+    "image-text": "name images with captions: [data] image and text",
 }
 
 
@@ -59,10 +60,9 @@ def loss_of(study: Study, choices: Choices, category: str = "") -> Loss:
     options = options_under(choices, OPTIONS)
     facts = facts_of(name, options)
     if lacking := sorted(facts.needs - {kind}):
-        also = f": {NOT_TRAINED}" if kind in OF_IMAGES else ""
         raise StudyError(
             f"the data cannot feed the loss '{name}'",
-            why=f"it reads {' and '.join(lacking)}, and [data] is {kind}" + also,
+            why=f"it reads {' and '.join(lacking)}, and [data] is {kind}",
             fix="; ".join(SAID.get(need, f"bring {need}") for need in lacking) + "; or choose another loss",
             where="[set] train.loss",
         )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from keel.corpus.images.named import named
+from keel.data import OF_IMAGES
 from keel.files import digest
 from keel.model.shapes import FEATURES, Size
 from keel.objective import cost
@@ -15,7 +16,7 @@ from keel.plan.frame import Inputs, threads_of
 from keel.plan.spec import Spec
 from keel.size.time import seconds_per_token
 
-GATE = "finite loss, and what is held out judged better than by frequencies alone"
+GATE = "finite loss, and what is held out judged better than by frequencies or chance alone"
 MIN_STEPS = 20  # a shorter run says nothing of its recipe
 SCRATCH: Mapping[str, Any] = {"kind": "scratch"}
 
@@ -63,9 +64,10 @@ def spec_of(
 
 
 def own_data(corpus: Mapping[str, Any], recipe: Mapping[str, Any], family: str, vocabulary: int) -> dict[str, Any]:
-    """What a run of this family reads: images as they are, text in tokens of the corpus's own tokenizer."""
-    if "tokenizer" not in corpus:
-        return named(corpus)
+    """What a run of this family reads: images as they are, text in tokens of the tokenizer that was trained on it."""
+    if corpus.get("kind", "text") in OF_IMAGES:
+        text = {"vocabulary": vocabulary, "tokenizer_sha256": corpus["tokenizer"]["sha256"]} if vocabulary else {}
+        return named(corpus) | text
     found = data_of(corpus, recipe, corpus["tokenizer"]["sha256"], vocabulary)
     return found | ({"pad_first": True} if FEATURES[family].positions_from_pad else {})
 

@@ -103,8 +103,6 @@ def _ladder(study: Study, seen: Evidence, decision: Decision, as_of: str) -> tup
 
 def _untrained(study: Study, seen: Evidence) -> str:
     """Why no loss can be trained on these data yet; "" where one can."""
-    if study.data.kind == "image-text":
-        return NOT_TRAINED
     if study.data.kind != "images" or seen.corpus is None:
         return ""
     if study.data.label is None:
@@ -161,8 +159,9 @@ def read_ladder(folder: Path) -> dict[str, Any]:
     """
     made = read_plan(folder)
     if not made["experiments"]:
-        raise Refused(Refusal("the plan has no runs", "its data are images, stated and not at hand, or too small for "
-                              "a ladder", "bring files of text, run `keel look`, then `keel plan`"))  # fmt: skip
+        raise Refused(Refusal("the plan has no runs", "its data are stated and not at hand, too small for a "
+                              "ladder, or images without labels", "bring more files, run `keel look`, then "
+                              "`keel plan`"))  # fmt: skip
     return made
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keel.corpus.images.augment import evaluation
+from keel.corpus.images.captions import readable
 from keel.corpus.images.loader import Job, Loader, Views
 from keel.corpus.images.store import Store
 from keel.corpus.store import Corpus
@@ -139,5 +140,5 @@ class Captioned(Pictures):
     def _sample(self, number: int, views: Views) -> Sample:
         caption = self.store[number].caption
         assert caption is not None, "pairs are stored with both"
-        ids = self.tokenizer.encode(caption, add_special_tokens=False).ids
+        ids = self.tokenizer.encode(readable(caption), add_special_tokens=False).ids
         return super()._sample(number, views)._replace(tokens=np.asarray(ids, np.int64))

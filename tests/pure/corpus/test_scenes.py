@@ -266,7 +266,9 @@ def test_a_written_folder_is_looked_at_and_planned(tmp_path: Path, monkeypatch: 
     shapes = Counter(scene(0, number, options).things[0].shape for number in range(90))
     assert {row["label"]: row["images"] for row in found["classes"]["each"]} == shapes
     assert found["width"]["max"] == found["height"]["max"] == 48
-    assert plan(tmp_path, load(tmp_path), "2026-01-01").status == "ok"
+    few = load(tmp_path, ("train.batch_tokens=1152",))
+    made = plan(tmp_path, few, "2026-01-01")
+    assert (made.status, made.result["objective"], made.result["tokenizer"]) == ("ok", "clip", {"vocabulary": 350})
 
 
 def test_files_hold_the_pixels_and_go_on_where_others_ended(tmp_path: Path) -> None:

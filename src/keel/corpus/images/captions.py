@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from keel.errors import Problem
 
 MOST_WORDS, LEAST_SHARE, LEAST_CAPTIONS, ALIKE = 6, 0.1, 10, 0.5
 SAMPLE = 20_000
+MOST_LONGEST = 100
 
 
 @dataclass
@@ -26,12 +28,14 @@ class Captions:
     count: int = 0
     bytes: int = 0
     missing: int = 0
+    torn: int = 0
     empty: int = 0
     first_missing: list[str] = field(default_factory=list)
     sizes: array[int] = field(default_factory=lambda: array("q"))
     words: array[int] = field(default_factory=lambda: array("q"))
     hashes: array[int] = field(default_factory=lambda: array("Q"))
     sample: list[str] = field(default_factory=list)
+    longest: list[tuple[int, int, str]] = field(default_factory=list)  # a heap of (bytes, number, caption)
 
     def add(self, caption: str | None, where: str) -> bool:
         """Count an image's caption; whether it has one with text."""
@@ -42,12 +46,32 @@ class Captions:
                 self.first_missing.append(where)
             return False
         self.count += 1
-        self.bytes += len(caption.encode(errors="surrogatepass"))
+        size = len(caption.encode(errors="surrogatepass"))
+        self.bytes, self.torn = self.bytes + size, self.torn + (readable(caption) != caption)
+        heapq.heappush(self.longest, (size, self.count, caption))
+        if len(self.longest) > MOST_LONGEST:
+            heapq.heappop(self.longest)
         if len(self.sizes) < MOST_UNITS:
             self.sizes.append(len(caption))
             self.words.append(len(caption.split()))
             self.hashes.append(int(key_hash(" ".join(caption.casefold().split())), 16))
         return True
+
+    def longest_texts(self) -> list[str]:
+        """The captions that are longest in bytes."""
+        return [caption for _, _, caption in self.longest]
+
+
+def readable(caption: str) -> str:
+    """The caption with U+FFFD in place of half characters, which a JSON file may hold and a tokenizer cannot read.
+
+    Example:
+        >>> readable("a\\ud800b") == "a\\ufffdb", readable("a b")
+        (True, 'a b')
+    """
+    if caption.isascii():
+        return caption
+    return "".join("\ufffd" if "\ud800" <= each <= "\udfff" else each for each in caption)
 
 
 def report(seen: Captions) -> dict[str, Any]:
@@ -55,7 +79,7 @@ def report(seen: Captions) -> dict[str, Any]:
     distinct = len(np.unique(np.asarray(seen.hashes)))
     return {
         "count": seen.count, "bytes": seen.bytes, "images_without": seen.missing, "empty": seen.empty,
-        "first_without": seen.first_missing,
+        "first_without": seen.first_missing, "torn": seen.torn,
         "length_characters": measure.quantiles(seen.sizes) if seen.count else {},
         "length_words": measure.quantiles(seen.words) if seen.count else {},
         "distinct": distinct, "repeated": len(seen.hashes) - distinct,
@@ -94,6 +118,9 @@ def problems(found: Mapping[str, Any]) -> list[Problem]:
         said.append(Problem(f"{without} images have no caption ({found['empty']} of them an empty one)", shown,
                             "they are left out of the pairs; write captions for them if they should not be",
                             where))  # fmt: skip
+    if found["torn"]:
+        said.append(Problem(f"{found['torn']} captions hold half characters", "lone surrogates, which are no text",
+                            "they are read as U+FFFD; mend them at their source", where))  # fmt: skip
     if found["count"] and found["distinct"] == 1:
         said.append(Problem("all captions are alike", "nothing can be told from them",
                             "check that the right field is named", where))  # fmt: skip

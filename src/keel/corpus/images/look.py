@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from keel import __version__
 from keel.corpus import measure, split
-from keel.corpus.images import captions, classes, hashes
+from keel.corpus.images import caption_tokens, captions, classes, hashes
 from keel.corpus.images.decode import MAX_PIXELS
 from keel.corpus.images.items import ImageSource
 from keel.corpus.images.survey import Sample, Survey, survey
@@ -23,11 +23,23 @@ PATCHES, SIDE = (16, 14, 8), 224
 LEFT_OUT = "they are left out; mend or remove them"
 
 
+class Measured(NamedTuple):
+    """The content of images.json, and the tokenizer that was trained on captions, where there are any."""
+
+    found: dict[str, Any]
+    tokenizer_json: str | None
+
+
 def measure_images(source: ImageSource, study: Study) -> dict[str, Any]:
-    """Counts, sizes, classes, captions, repeats, the held-out split, patches.
+    """The content of images.json; see `measured`."""
+    return measured(source, study).found
+
+
+def measured(source: ImageSource, study: Study) -> Measured:
+    """Counts, sizes, classes, captions and their tokens, repeats, the held-out split, patches.
 
     Raises:
-        StudyError: no image (or no pair) is left, or nothing could be held out.
+        StudyError: no image (or no pair) is left, or nothing could be held out; a vocabulary that is no size.
     """
     seen = survey(source)
     if not seen.images:
@@ -39,6 +51,7 @@ def measure_images(source: ImageSource, study: Study) -> dict[str, Any]:
     sample, data = seen.sample, study.data
     labelled = classes.report(seen, held) if data.label else None
     told = captions.report(seen.captions) if data.kind == "image-text" else None
+    tokens = caption_tokens.told(seen, held, study.overrides) if told else None
     found = {
         "made_utc": utc_now(), "keel": __version__, "kind": data.kind,
         "data": {"patterns": list(data.patterns), "format": source.kind, "image": data.image, "label": data.label,
@@ -58,8 +71,10 @@ def measure_images(source: ImageSource, study: Study) -> dict[str, Any]:
     said = [*source.problems, *seen.broken.problems(LEFT_OUT), *source.bad.problems(LEFT_OUT),
             *source.lone_captions.problems("they are left out; bring their images, or remove them"),
             *_unnamed(source), *_noted(found), *_crossing(alike, study),
-            *(classes.problems(labelled) if labelled else ()), *(captions.problems(told) if told else ())]  # fmt: skip
-    return found | {"problems": [problem._asdict() for problem in said]}
+            *(classes.problems(labelled) if labelled else ()), *(captions.problems(told) if told else ()),
+            *(tokens.problems if tokens else ())]  # fmt: skip
+    found |= {**(tokens.fields if tokens else {}), "problems": [problem._asdict() for problem in said]}
+    return Measured(found, tokens.tokenizer_json if tokens else None)
 
 
 def _nothing(source: ImageSource, seen: Survey) -> StudyError:

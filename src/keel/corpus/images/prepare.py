@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keel.corpus.images import look
+from keel.corpus.images.caption_tokens import FILE
 from keel.corpus.images.items import ImageSource
 from keel.corpus.images.named import identity_of
 from keel.corpus.images.store import TOKENIZER, open_store, write
@@ -15,7 +16,6 @@ from keel.errors import StudyError
 from keel.files import digest, read_json, sha256_file, write_text
 
 EVIDENCE = "evidence/images.json"
-CAPTION_TOKENIZER = "evidence/tokenizer.json"
 
 
 def prepare(study_folder: Path, source: ImageSource, data: Mapping[str, Any]) -> Path:
@@ -34,7 +34,7 @@ def prepare(study_folder: Path, source: ImageSource, data: Mapping[str, Any]) ->
         open_store(folder)
         return folder
     if "tokenizer_sha256" in data:
-        write_text(folder / TOKENIZER, _tokenizer_json(study_folder / CAPTION_TOKENIZER, data))
+        write_text(folder / TOKENIZER, _tokenizer_json(study_folder / FILE, data))
     write(folder, source, seen)
     return folder
 

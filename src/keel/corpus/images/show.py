@@ -69,4 +69,11 @@ def _captions(found: Mapping[str, Any]) -> list[str]:
         f"captions   {told['count']:,}, {show_bytes(told['bytes'])}, middle half {words['p25']}-{words['p75']} words, "
         f"{show_count(told['distinct'])} distinct; reads as {spoken}",
         f"           {told['images_without'] + told['empty']} images without, {lone} without an image",
+        *map(_tokens, found["tokens"]),
     ]
+
+
+def _tokens(row: Mapping[str, Any]) -> str:
+    each, middle = row["bytes_per_token"], row["caption_tokens"]["p50"]
+    return (f"tokens     {show_count(row['train_tokens'])} at vocabulary {row['vocabulary']}: {each:.2f} bytes each; "
+            f"the middle caption has {middle}, the longest {row['longest']}")  # fmt: skip

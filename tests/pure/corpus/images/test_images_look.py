@@ -249,19 +249,32 @@ def test_look_and_plan_on_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     new(tmp_path / "data", place)
     study = load(place)
     answer = look(place, study)
-    assert answer.writes == ["evidence/images.json", "evidence/machine.json"]
+    assert answer.writes == ["evidence/images.json", "evidence/machine.json", "evidence/tokenizer.json"]
     assert read_json(place / "evidence/images.json", "keel.images/1")["images"] == 80
     made = plan(place, study, "2026-01-01")
-    assert made.status == "ok"
-    assert "no ladder yet" in str(made.problems)
-    assert NOT_TRAINED in str(made.problems)
+    assert made.status == "refused"
+    assert "the corpus is too small for a ladder" in str(made.problems)
+    assert "images to train on" in str(made.problems)
     data = made.result["data"]
     assert (data["stated"], data["labels"], data["documents"]) == (False, 80.0, 80.0)
     assert data["unique"] == read_json(place / "evidence/images.json", "keel.images/1")["split"]["train_images"]
-    with study_error("the data cannot feed the loss 'clm'", NOT_TRAINED):
+    with study_error("the data cannot feed the loss 'clm'", "name plain text"):
         plan(place, load(place, ("train.loss=clm",)))
     with pytest.raises(Refused, match="the plan has no runs"):
         read_ladder(place)
+
+
+def test_images_without_labels_are_looked_at_and_have_no_ladder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder_of(tmp_path / "data", {"cat": 40})
+    monkeypatch.setattr("keel.corpus.look.machine", lambda folder: FAKE_MACHINE)
+    (tmp_path / "study.toml").write_text('[data]\ntrain = "data"\nimage = "file"\n')
+    study = load(tmp_path)
+    assert look(tmp_path, study).writes == ["evidence/images.json", "evidence/machine.json"]
+    made = plan(tmp_path, study, "2026-01-01")
+    assert made.status == "ok"
+    assert NOT_TRAINED in str(made.problems)
 
 
 def test_evidence_of_other_images_is_refused(tmp_path: Path) -> None:
