@@ -9,6 +9,7 @@ import hashlib
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -89,6 +90,10 @@ class Contrastive(Objective):
             **self.tower.parts(size, start, self.vocabulary),
             "scale": Part(family="scale", size=size, start=start, head=self.scale),
         }
+
+    def export(self, parts: Mapping[str, nn.Module], family: str, folder: Path) -> None:
+        """Both towers and the scale."""
+        self.tower.export(parts, folder)
 
     def example(self, sample: Sample, rng: np.random.Generator) -> Example:
         """The image, the caption between the tower's special tokens, and 128 bits of a digest of the caption.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from keel.corpus.tokenizer import borders, released
 from keel.corpus.vocabulary import Vocabulary
 from keel.errors import StudyError
+from keel.model import clip, pair
 from keel.model.shapes import FEATURES, Size
 from keel.model.shapes.features import bare
 from keel.objective import released_text
@@ -42,6 +44,10 @@ class TextTower(ABC):
     @abstractmethod
     def read(self, parts: Mapping[str, nn.Module], ids: Tensor, mask: Tensor) -> Tensor:
         """Ids and mask (m, T) -> one state a caption in the shared space (m, e)."""
+
+    @abstractmethod
+    def export(self, parts: Mapping[str, nn.Module], folder: Path) -> None:
+        """Write both towers and the scale between them as the library reads them."""
 
     def notes(self) -> tuple[str, ...]:
         """What a user should know of it."""
@@ -75,6 +81,13 @@ class Fresh(TextTower):
         """The library's pooling."""
         found: Tensor = parts["text"](ids, mask)
         return found
+
+    def export(self, parts: Mapping[str, nn.Module], folder: Path) -> None:
+        """The library's one model of all; where the scale has a bias, for which that has no place, each by itself."""
+        given: dict[str, Any] = dict(parts)
+        image, text, scale = given["model"], given["text"], given["scale"]
+        write = clip.export if scale.logit_bias is None else pair.export
+        write(image, text, scale, folder)
 
 
 class FromRelease(TextTower):
@@ -123,25 +136,18 @@ class FromRelease(TextTower):
     def read(self, parts: Mapping[str, nn.Module], ids: Tensor, mask: Tensor) -> Tensor:
         """The mean over the mask, in fp32 at least."""
         states: Tensor = parts["text"](input_ids=ids, attention_mask=mask)
-        found: Tensor = parts["projection"](mean_of(states, mask))
+        found: Tensor = parts["projection"](pair.mean_of(states, mask))
         return found
+
+    def export(self, parts: Mapping[str, nn.Module], folder: Path) -> None:
+        """Each by itself: `model.pair.Pair` puts them together."""
+        given: dict[str, Any] = dict(parts)
+        pair.export(given["model"], given["text"], given["scale"], folder, given["projection"])
 
     def notes(self) -> tuple[str, ...]:
         """Where it comes from, and whether it moves."""
         moves = "is trained with all else" if self.at["text_trains"] == "yes" else "does not move"
         return (f"the text tower is the {self.release.family} in {self.release.where} and {moves}",)
-
-
-def mean_of(states: Tensor, mask: Tensor) -> Tensor:
-    """(m, T, d) and a mask (m, T) -> (m, d): the mean over tokens that are there.
-
-    Example:
-        >>> import torch
-        >>> mean_of(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[1, 1, 0]])).tolist()
-        [[2.0]]
-    """
-    there = mask.to(states.dtype).unsqueeze(-1)
-    return (states * there).sum(1) / there.sum(1)
 
 
 def of(at: Mapping[str, Any]) -> TextTower:
