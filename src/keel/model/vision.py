@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from keel.errors import Problem, StudyError, nearest
+from keel.model import visible
 from keel.model.head import DTYPES, nll_sum
 from keel.model.shapes import VISION, Precision, Shape
 from keel.model.shapes.vision_released import VISION_RELEASED
@@ -90,15 +91,20 @@ class VisionTrunk(nn.Module):
         self.placed = hasattr(library.config, "patch_size") and hasattr(library.config, "num_attention_heads")
         self.body_dtype, self.head_precision = DTYPES[precision["body"]], precision["head"]
 
-    def forward(self, pixel_values: Tensor) -> States:
-        """States behind the last norm."""
+    def forward(self, pixel_values: Tensor, seen: Tensor | None = None) -> States:
+        """States behind the last norm; of a ViT, with `seen` (B, m), those of the patches at these places alone."""
         mixed = self.body_dtype != torch.float32
         pixel_values = pixel_values.to(next(self.parameters()).dtype)
         with torch.autocast(pixel_values.device.type, dtype=self.body_dtype, enabled=mixed):
-            found = self._states(pixel_values)
+            found = self.plain(pixel_values) if seen is None else self._some(pixel_values, seen)
         return States(*(state.float() for state in found)) if mixed else found
 
-    def _states(self, pixel_values: Tensor) -> States:
+    def _some(self, pixel_values: Tensor, seen: Tensor) -> States:
+        hidden = visible.hidden_of(self.library.base_model, pixel_values, seen)
+        return States(hidden[:, 1:], hidden[:, 0])
+
+    def plain(self, pixel_values: Tensor) -> States:
+        """States in the weights' own precision."""
         # Networks of stages take any side; the others have a vector for each place of a side of their own.
         side = getattr(self.library.config, "image_size", pixel_values.shape[-1])
         other = {"interpolate_pos_encoding": True} if self.placed and side != pixel_values.shape[-1] else {}

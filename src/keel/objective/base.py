@@ -101,7 +101,8 @@ class Part:
     `head` is what stands behind its last hidden state, one of its family's. `thaw_step` > 0: its weights do not move
     before that step; of one that `thaws` "encoder", the encoder's (its token table too). An "ema" part follows the part
     `ema_of`. Parts of one `optimiser` name share its state and its clipping. `cache`: a frozen part's outputs are kept,
-    keyed by its weights. `vocabulary`: whose ids it reads, the run's or (a teacher behind a map) its own.
+    keyed by its weights. `vocabulary`: whose ids it reads, the run's or (a teacher behind a map) its own. Weights whose
+    names end as one of `fixed` never move.
     """
 
     family: str
@@ -115,6 +116,7 @@ class Part:
     optimiser: str = "main"
     cache: bool = False
     vocabulary: Literal["run", "own"] = "run"
+    fixed: tuple[str, ...] = ()
 
 
 class Sample(NamedTuple):

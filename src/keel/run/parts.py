@@ -129,10 +129,11 @@ def hold(modules: Mapping[str, nn.Module], parts: Mapping[str, Part], step: int)
 
 
 def _held(module: Any, part: Part, step: int) -> set[torch.Tensor]:
-    """The weights of a part that do not move yet."""
+    """The weights of a part that do not move, or not yet."""
+    never = {weight for name, weight in module.named_parameters() if name.endswith(part.fixed)}
     if step >= part.thaw_step:
-        return set()
-    return set((module.library.get_encoder() if part.thaws == "encoder" else module).parameters())
+        return never
+    return never | set((module.library.get_encoder() if part.thaws == "encoder" else module).parameters())
 
 
 @torch.no_grad()
