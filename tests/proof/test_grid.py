@@ -11,9 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tiny_bert
 
+from keel.model.shapes import folder
 from keel.objective import OBJECTIVES, kind
 from keel.objective.facts import FACTS
+from keel.objective.released_text import sha256_of
 from keel.prove import grid, world
 from keel.prove.bench import build
 from keel.prove.checks import CHECKS
@@ -56,6 +59,19 @@ def test_a_network_of_stages_has_one_gradient_however_a_step_is_cut(suite: Suite
     verdict = grid.invariance(bench, step, counts, suite.ranks.answer(suite.ranks.ask(spec, suite.world, step)))
     assert verdict.ok, verdict.why
     assert all(f"{cell} " in verdict.why for cell in HARDEST)
+
+
+@pytest.mark.parametrize("trains", ["no", "yes"])
+def test_a_released_text_tower_has_one_gradient_however_a_step_is_cut(suite: Suite, trains: str) -> None:
+    release = tiny_bert.write(suite.world / f"release-{trains}")
+    options = {"text_from": str(release), "text_sha256": sha256_of(folder.read(release)), "text_trains": trains}
+    spec = world.spec_of("clip", {**options, "text_context": tiny_bert.POSITIONS}, suite.world)
+    bench = build(spec, suite.world)
+    verdict = grid.invariance(bench, 0, "", suite.ranks.answer(suite.ranks.ask(spec, suite.world, 0)))
+    assert verdict.ok, verdict.why
+    assert all(f"{cell} " in verdict.why for cell in HARDEST)
+    moving = {name.split(".")[0] for weight, name in bench.names().items() if weight.requires_grad}
+    assert ("text" in moving) == (trains == "yes")
 
 
 @pytest.mark.parametrize(

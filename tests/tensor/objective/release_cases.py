@@ -1,4 +1,4 @@
-"""A BERT of two layers with a tokenizer of a few words, made on the spot as a release lies in its folder."""
+"""Losses on pairs whose text tower is the tiny release, and pairs for them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from pair_cases import CONTEXT, SIDE, SIZE
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tiny_bert import write
 from torch import nn
 
 from keel.corpus.tokenizer import load, released
@@ -21,36 +20,8 @@ from keel.objective.released_text import sha256_of
 from keel.plan.spec import example_spec
 from keel.run import parts
 
-WORDS = ("a", "red", "green", "blue", "disc", "square", "left", "right", "of", "##s", "on", "white")
+__all__ = ["KINDS", "batches", "captions", "loss", "modules", "options", "samples", "write"]
 KINDS = {"clip": CLIP, "siglip": SigLIP}
-WIDTH, POSITIONS = 24, 16
-
-
-def write(path: Path, seed: int = 0, around: str = "[CLS] $A [SEP]", **changes: Any) -> Path:
-    """Weights, config, and a tokenizer that cuts and fills every text to 4 tokens, as releases do unasked."""
-    names = ["[PAD]", *[f"[unused{place}]" for place in range(3)], "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    ids = {name: place for place, name in enumerate(names)}
-    tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=around, special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])]
-    )
-    tokenizer.enable_truncation(4)
-    tokenizer.enable_padding(length=4)
-    config = transformers.BertConfig(
-        hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=3, intermediate_size=48, vocab_size=len(names) + 4,
-        max_position_embeddings=POSITIONS, pad_token_id=0, **changes,
-    )  # fmt: skip
-    torch.manual_seed(seed)
-    made = transformers.BertModel(config)
-    with torch.no_grad():
-        for weight in made.parameters():
-            weight += 0.3 * torch.randn(weight.shape)
-    made.save_pretrained(path)
-    tokenizer.save(str(path / "tokenizer.json"))
-    return path
 
 
 def options(path: Path, trains: str = "no", **more: Any) -> dict[str, Any]:

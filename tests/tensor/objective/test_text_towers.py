@@ -14,7 +14,8 @@ import torch
 import transformers
 from helpers import study_error
 from pair_cases import SIZE, flat
-from release_cases import POSITIONS, WIDTH, batches, loss, modules, options, samples
+from release_cases import batches, loss, modules, options, samples
+from tiny_bert import POSITIONS, ROWS, WIDTH
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -139,11 +140,11 @@ def test_it_begins_at_most_a_little_above_the_log_of_the_batch(release: Path) ->
 @pytest.mark.parametrize("trains", ["no", "yes"])
 def test_parameters_and_flop_are_counted(trains: str, release: Path) -> None:
     """By hand: 6 x a product, or 2 forward alone; behind a frozen tower the projection has no gradient by its input."""
-    given, vocabulary = options(release, trains), len(cases.WORDS) + 8 + 4
+    given = options(release, trains)
     bert, image = SHAPES["bert"], SHAPES["clip-vision"]
     of = loss("clip", release, trains)
     made = modules(of)
-    size = replace(SIZE, vocabulary=vocabulary)
+    size = replace(SIZE, vocabulary=ROWS)
     counted = sum(weight.numel() for part in made.values() for weight in part.parameters())
     assert params("clip", given, "clip-vision", size).total == counted
     # Two layers of width 24 and 48 on 8 positions.
