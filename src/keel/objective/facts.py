@@ -9,7 +9,9 @@ from keel.objective.fact import Cite, Facts, Judge, Use, no_roles
 from keel.objective.facts_contrastive import CONTRASTIVE
 from keel.objective.facts_images import IMAGES
 from keel.objective.facts_instruct import INSTRUCT
+from keel.objective.facts_mae import MASKED_IMAGES
 from keel.objective.facts_seq2seq import SEQ2SEQ, TWO_STACKS
+from keel.objective.facts_views import VIEWS
 from keel.objective.trained import judged_pairs, line_work, rtd_models, rtd_v3_models
 from keel.objective.work import every_position, masked
 
@@ -184,6 +186,8 @@ FACTS: Mapping[str, Facts] = {
     **SEQ2SEQ,
     **INSTRUCT,
     **IMAGES,
+    **MASKED_IMAGES,
     **CONTRASTIVE,
+    **VIEWS,
     **HOLDERS,
 }

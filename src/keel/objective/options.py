@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, Literal, NamedTuple, get_args
 
 from keel.errors import Problem, StudyError, nearest
-from keel.objective import corrupt, held, masks, pixels, room
+from keel.objective import corrupt, facts_mae, held, masks, pixels, room
 from keel.objective.checks import one_of, problems_of, settle, shares
 from keel.objective.denoisers import prefixes
 from keel.objective.facts_images import POOLS
@@ -20,6 +20,7 @@ from keel.objective.spans import check as spans
 from keel.objective.towers import PAIRS
 from keel.objective.towers import problems as pair_problems
 from keel.objective.trained import RTD, RTD_V3
+from keel.objective.views import DINO, SIMCLR, dino_problems, simclr_problems
 
 Given = Mapping[str, Any]
 Found = list[Problem]
@@ -210,9 +211,11 @@ OPTIONS: Mapping[str, Known] = {
     "classify": Known({"pool": "own", **PIXELS}, classify),
     "clip": Known(PAIRS, contrastive),
     "clm": Known({}, nothing),
+    "dino": Known(DINO, dino_problems),
     "distil": Known({"of": {}, "teacher": {}, "alpha": 0.5, "temperature": 2.0, "top": 0, "cosine": 0.0, "map": {}},
                     distil),
     "instruct": Known({"stacks": 1, "packed": True, "cap": 0, "too_long": "refuse"}, instruct),
+    "mae": Known(facts_mae.MAE, facts_mae.problems),
     "mbart": Known({"language": "", **BART, "share": 0.35, "mean_span": 3.5}, tagged),
     "mixture": Known({"of": {}}, mixture),
     "mlm": Known(MLM, masked),
@@ -222,6 +225,7 @@ OPTIONS: Mapping[str, Known] = {
     "rtd": Known(RTD, replaced),
     "rtd-v3": Known(RTD_V3, replaced),
     "siglip": Known(PAIRS, contrastive),
+    "simclr": Known(SIMCLR, simclr_problems),
     "sop": Known(MLM, masked),
     "span_corruption": Known({"density": 0.15, "mean_span": 3.0, "roll": False}, span_corruption),
     "tlm": Known({**MLM, "languages": ()}, masked),

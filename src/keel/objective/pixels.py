@@ -16,6 +16,11 @@ PIXELS: Mapping[str, Any] = {
     "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5),
 }  # fmt: skip
 
+# What losses that compare views of an image do to colours beside; no other loss asks for it.
+COLOURS: Mapping[str, Any] = {
+    "jitter_odds": 1.0, "saturation": 1.0, "hue": 0.0, "grey": 0.0, "blur": 0.0, "solarise": 0.0,
+}  # fmt: skip
+
 
 def settings_of(options: Mapping[str, Any], side: int, background: str) -> Settings:
     """Settings at a side in pixels; what the options do not say is the default.
@@ -24,7 +29,7 @@ def settings_of(options: Mapping[str, Any], side: int, background: str) -> Setti
         >>> settings_of({"flip": False}, 32, "white")[:5]
         (32, 'random', 0.35, 0, False)
     """
-    at = {name: options.get(name, default) for name, default in PIXELS.items()}
+    at = {name: options.get(name, default) for name, default in {**PIXELS, **COLOURS}.items()}
     colours = {name: tuple(at[name]) for name in ("mean", "std")}
     return Settings(size=side, background=background, **{**at, **colours})
 

@@ -115,7 +115,7 @@ def counts(bench: Bench) -> Verdict:
                 seen.setdefault(name, []).append((int(batch.counts[name]), number(term)))
     if not seen:
         return not_judged("every term is coupled")
-    # What a target is one of: tokens, or classes of images.
+    # What a target is one of: tokens, or classes of images; 0 where the size knows of neither.
     vocabulary = int(bench.spec.size.get("classes") or bench.spec.size["vocabulary"])
     verdicts = [_held(name, pairs, vocabulary) for name, pairs in seen.items()]
     failed = [verdict for verdict in verdicts if verdict.ok is False]
@@ -151,7 +151,8 @@ def _held(name: str, pairs: Sequence[tuple[int, float]], vocabulary: int) -> Ver
     if not found.any():
         return not_judged(f"'{name}' is 0 where all weights are: nothing to count")
     most = None
-    for cost, words in ((math.log(vocabulary), f"ln {vocabulary}"), (math.log(2), "ln 2")):
+    known = (vocabulary, 2) if vocabulary else ()
+    for cost, words in ((math.log(each), f"ln {each}") for each in known):
         held = found / cost
         if np.abs(held - held.round()).max() > INTEGER:
             continue

@@ -34,6 +34,7 @@ STEPS = 6
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "mbart": {"language": LANGUAGES[0]},
     "translation": {"languages": list(LANGUAGES)},
+    "dino": {"prototypes": 64, "local_views": 2},
     # What a teacher knows changes no gradient's being right: this one knows nothing.
     "distil": {
         "of": {"loss": "clm"}, "cosine": 0.5, "top": 30,
@@ -140,7 +141,8 @@ def spec_of(name: str, options: Mapping[str, Any], folder: Path, context: int = 
             "head_width": HEAD_WIDTH}  # fmt: skip
     if isinstance(corpus, Store):
         context = pictures.PATCHES
-        head = {"embedding_width": WIDTH} if known else {"classes": len(corpus.classes)}
+        labels = {"classes": len(corpus.classes)} if facts.judge == "class_nats" else {}
+        head = {"embedding_width": WIDTH} if known else labels
         size |= {"vocabulary": 0, "context": context, "patch": pictures.PATCH, **head}
     return example_spec(
         objective=name, options=dict(options), family=facts.families[0], size=size, steps=STEPS, warmup_steps=2,
