@@ -12,6 +12,7 @@ from keel.model.shapes import FEATURES, VISION
 OWN: Mapping[str, str] = {
     "llama": "keel.model.llama", "clip-text": "keel.model.clip_text", "scale": "keel.model.scale",
     "projection": "keel.model.projection", "projector": "keel.model.projector",
+    "pixel-decoder": "keel.model.pixel_decoder",
 }  # fmt: skip
 FAMILIES = (*FEATURES, *VISION)
 

@@ -124,8 +124,8 @@ class Sample(NamedTuple):
 
     `second` is the other text of a pair; `languages` names those of the two, where they are known. `elsewhere` draws a
     text from another document than this one's; None where there is no other. Of images, `views` (3, H, H each, fp32)
-    are made for this epoch, `image` is the first of them and `label` the number of its class; the tokens are then those
-    of its caption, or none.
+    are made for this epoch, `image` is the first of them, of which a model sees patches of `patch` pixels a side, and
+    `label` the number of its class; the tokens are then those of its caption, or none.
     """
 
     id: int
@@ -136,6 +136,7 @@ class Sample(NamedTuple):
     image: np.ndarray | None = None
     label: int | None = None
     views: tuple[np.ndarray, ...] = ()
+    patch: int = 1
 
 
 class Window(NamedTuple):

@@ -64,6 +64,7 @@ class Pictures(Samples):
         self._check(want, held)
         background = str(corpus.index["data"]["background"])
         plain = (evaluation(objective.pixels(want.side, background)),)
+        self.patch = want.patch
         self.asked = plain if held else objective.views(want.side, background, want.patch)
         self.loader, self.seed, self.workers = self._loader(want.seed, 0), want.seed, want.workers
         self.ahead: Loader | None = None
@@ -119,7 +120,8 @@ class Pictures(Samples):
 
     def _sample(self, number: int, views: Views) -> Sample:
         label = int(self.labels[number])
-        return Sample(number, NO_TOKENS, image=views[0], label=label if label >= 0 else None, views=views)
+        return Sample(number, NO_TOKENS, image=views[0], label=label if label >= 0 else None, views=views,
+                      patch=self.patch)  # fmt: skip
 
 
 class Captioned(Pictures):

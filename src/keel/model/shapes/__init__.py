@@ -12,6 +12,7 @@ from typing import Any
 from keel.model.shapes.arithmetic import FamilyShapes
 from keel.model.shapes.clip_text import ClipTextShapes
 from keel.model.shapes.features import FEATURES, LLAMA, Features, Kind
+from keel.model.shapes.pixel_decoder import PixelDecoderShapes
 from keel.model.shapes.projector import ProjectorShapes
 from keel.model.shapes.size import (
     BYTES,
@@ -63,6 +64,7 @@ SHAPES: Mapping[str, Shapes] = {
     **{name: LlamaShapes() if features is LLAMA else FamilyShapes(features) for name, features in FEATURES.items()},
     **VISION,
     "clip-text": ClipTextShapes(),
+    "pixel-decoder": PixelDecoderShapes(),
     "projector": ProjectorShapes(),
 }
 
