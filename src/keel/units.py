@@ -143,6 +143,10 @@ def show_usd(value: float) -> str:
 MEASURES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "class_nats": {"accuracy": ("accuracy", "value")},
     "probe_nats": {"accuracy": ("accuracy", "value")},
+    "retrieval_nats": {
+        "R@1 of captions": ("recall", "caption_of_image", "R@1", "value"),
+        "R@1 of images": ("recall", "image_of_caption", "R@1", "value"),
+    },
 }
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from keel.errors import StudyError
 
 if TYPE_CHECKING:
-    from keel.evaluate.bits_per_byte import Judgement
-    from keel.evaluate.classes import Classed
     from keel.evaluate.exam import Exam
 
 JUDGES: Mapping[str, str] = {
@@ -19,10 +17,31 @@ JUDGES: Mapping[str, str] = {
     "replaced_bits_per_byte": "keel.evaluate.exam:replaced",
     "target_bits_per_byte": "keel.evaluate.exam:target",
     "class_nats": "keel.evaluate.exam:classes",
+    "retrieval_nats": "keel.evaluate.exam:retrieved",
 }
+# Held-out samples that a judge reads, those whose keys have the least digests; of others it reads all.
+MOST: Mapping[str, int] = {"retrieval_nats": 1000}
 # The fields of a result that a judge fills.
 TEXT_FIELDS = ("loss_nats_per_token", "bits_per_byte", "standard_error")
-FIELDS: Mapping[str, tuple[str, ...]] = {"class_nats": ("class_nats", "standard_error", "accuracy")}
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "class_nats": ("class_nats", "standard_error", "accuracy"),
+    "retrieval_nats": ("retrieval_nats", "standard_error", "candidates", "recall"),
+}
+
+
+class Judged(Protocol):
+    """What every judge finds: a value to compare sizes by, what knowing nothing reaches and in words, and all of it."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def bar(self) -> float | None: ...
+
+    @property
+    def floor(self) -> str: ...
+
+    def told(self) -> dict[str, Any]: ...
 
 
 def unjudged(name: str) -> dict[str, None]:
@@ -35,7 +54,7 @@ def unjudged(name: str) -> dict[str, None]:
     return dict.fromkeys(FIELDS.get(name, TEXT_FIELDS))
 
 
-def judge(name: str) -> Callable[[Exam], Judgement | Classed]:
+def judge(name: str) -> Callable[[Exam], Judged]:
     """The judge of this name: a trained model and held-out data -> a judgement.
 
     Raises:

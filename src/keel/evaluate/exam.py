@@ -18,8 +18,10 @@ from keel.evaluate import bits_per_byte, masked_pairs, targets
 from keel.evaluate import classes as labelled
 from keel.evaluate import masked as filling
 from keel.evaluate import replaced as detecting
+from keel.evaluate import retrieved as among
 from keel.evaluate.bits_per_byte import Judgement, unigram_bits_per_byte
 from keel.evaluate.classes import Classed
+from keel.evaluate.retrieved import Retrieved
 from keel.objective.base import Objective, Sample
 
 
@@ -79,6 +81,11 @@ def classes(exam: Exam) -> Classed:
                          fix="choose a loss that this data can feed")  # fmt: skip
     labels = store.labels()
     return labelled.judge(exam.model.library, exam.heldout, labels[~store.heldout() & (labels >= 0)])
+
+
+def retrieved(exam: Exam) -> Retrieved:
+    """Nats of held-out captions and images among each other."""
+    return among.judge(exam.parts, exam.objective, exam.heldout)
 
 
 def replaced(exam: Exam) -> Judgement:

@@ -100,6 +100,7 @@ LINKS: dict[str, Link] = {
     "nats_per_byte": _identity("nats_per_byte"),
     "bits_per_byte": _identity("bits_per_byte"),
     "class_nats": _identity("class_nats"),
+    "retrieval_nats": _identity("retrieval_nats"),
     "perplexity": Link(
         "perplexity", "loss = ln(perplexity)", lambda v: np.log(np.asarray(v, dtype=float)),
         lambda z: np.exp(np.asarray(z, dtype=float)), _above_one,

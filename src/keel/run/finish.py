@@ -18,14 +18,14 @@ from keel.corpus.images.store import Store
 from keel.corpus.store import Corpus, heldout_told
 from keel.corpus.tokenizer import with_special
 from keel.corpus.vocabulary import Vocabulary
-from keel.evaluate.bits_per_byte import Judgement
-from keel.evaluate.classes import Classed
+from keel.evaluate import Judged
 from keel.evaluate.exam import Exam
+from keel.evaluate.retrieved import Retrieved
 from keel.files import place_error, write_json, write_text
 from keel.model.shapes import FEATURES, Size
 from keel.objective import cost, held
 from keel.plan.spec import Spec
-from keel.run import heldout, picture_files
+from keel.run import heldout, picture_files, shown
 from keel.run.pictures import want_of
 from keel.run.train import Trained
 from keel.run.whose_tokens import tokenizer_json
@@ -44,10 +44,13 @@ def finish(spec: Spec, folder: Path, corpus: Corpus, trained: Trained) -> dict[s
     if trained.failed:
         gate = {"name": "diverged", "why": trained.failed}
     else:
-        questions = heldout.samples_of(trained.objective, corpus, want_of(shape, spec.seed))
+        most = evaluate.MOST.get(judge, 0)
+        questions = heldout.samples_of(trained.objective, corpus, want_of(shape, spec.seed), most)
         exam = Exam(trained.parts, trained.objective, corpus, size.context, questions)
         judgement = evaluate.judge(judge)(exam)
         gate = _stalled(judgement, judge)
+        if isinstance(judgement, Retrieved) and isinstance(corpus, Store):
+            shown.write(folder, corpus, judgement)
     result = {
         "id": folder.name, "kind": spec.kind, "family": spec.family, "objective": spec.objective,
         "params": params._asdict() | {"total": params.total}, "tokens": spec.tokens,
@@ -62,8 +65,8 @@ def finish(spec: Spec, folder: Path, corpus: Corpus, trained: Trained) -> dict[s
     return result
 
 
-def _stalled(judgement: Judgement | Classed, judge: str) -> dict[str, str] | None:
-    """The gate every rung must pass: better than frequencies alone, of tokens or of classes."""
+def _stalled(judgement: Judged, judge: str) -> dict[str, str] | None:
+    """The gate every rung must pass: better than frequencies alone, of tokens or of classes, or than chance."""
     bar = judgement.bar
     if not math.isfinite(judgement.value):
         return {"name": "diverged", "why": "the held-out loss is not finite"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -46,8 +47,10 @@ def windows(shards: Shards, length: int, stride: int) -> Iterator[Sample]:
             yield Sample(number, stream[first : first + length])
 
 
-def samples_of(objective: Objective, corpus: Corpus, want: Want | int) -> Iterator[Sample]:
+def samples_of(objective: Objective, corpus: Corpus, want: Want | int, most: int = 0) -> Iterator[Sample]:
     """What this objective reads where a model sees so much, of the held-out part, in order and once.
+
+    `most` > 0: of images no more than so many, those whose keys have the least digests, whatever the loss or the model.
 
     Raises:
         StudyError: no held-out pair fits the context; no image is held out.
@@ -57,7 +60,7 @@ def samples_of(objective: Objective, corpus: Corpus, want: Want | int) -> Iterat
     if isinstance(corpus, Store):
         kind = Captioned if objective.facts.reads == "image-text" else Pictures
         pictures = kind(objective, corpus, want, held=True)
-        yield from pictures.stream(Draw(0, place) for place in range(len(pictures)))
+        yield from pictures.stream(Draw(0, place) for place in _few(pictures, most))
         pictures.close()
         return
     if isinstance(corpus, Shards) and objective.facts.reads == "windows":
@@ -71,6 +74,15 @@ def samples_of(objective: Objective, corpus: Corpus, want: Want | int) -> Iterat
         raise StudyError("no held-out pair fits the context", why=f"the model sees {context} positions",
                          fix="raise model.context", where=str(corpus.folder))  # fmt: skip
     yield from (made[place] for place in range(len(made)))
+
+
+def _few(pictures: Pictures, most: int) -> list[int]:
+    """Places of the images to judge."""
+    places = list(range(len(pictures)))
+    if not most or len(places) <= most:
+        return places
+    keys = [pictures.store[int(number)].key.encode(errors="surrogatepass") for number in pictures.numbers]
+    return sorted(sorted(places, key=lambda place: hashlib.sha256(keys[place]).digest())[:most])
 
 
 def _held(corpus: Bitext) -> Bitext:

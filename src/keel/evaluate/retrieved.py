@@ -1,0 +1,195 @@
+"""Nats of held-out captions among a fixed set of candidates, and of their images; and which of them come first.
+
+Legend: K pairs, which are candidates of each other; e width of the space that both share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from keel.errors import StudyError
+from keel.evaluate import intervals
+from keel.evaluate.intervals import Interval
+from keel.evaluate.tasks.retrieval import ranks
+from keel.objective.base import Features, Key, Objective, Sample
+
+BATCH, KS = 64, (1, 10)
+EXAMPLES, NEAREST = 12, 5
+# What is nearer by less than this is as near: features are fp32, and equal ones differ in their last digits.
+DIGITS = 6
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Way(NamedTuple):
+    """One way of asking: the share whose right candidate is among the nearest k, and the middle rank of it, from 1."""
+
+    recall: Mapping[int, Interval]
+    median_rank: float
+
+    def told(self) -> dict[str, Any]:
+        """Its part of a result."""
+        return {**{f"R@{k}": each._asdict() for k, each in self.recall.items()}, "median_rank": self.median_rank}
+
+
+class Example(NamedTuple):
+    """A caption by the number of its image, the rank of the nearest right image, and the nearest ones: right or not."""
+
+    number: int
+    rank: float
+    found: tuple[tuple[int, bool], ...]
+
+
+class Retrieved(NamedTuple):
+    """retrieval_nats = (mean_i -ln p(captions of i | image i) + mean_i -ln p(images of i | caption i)) / 2.
+
+    p is a softmax over the K candidates of t times the cosine, t the model's own temperature; a bias would change
+    nothing. Equal captions count together: what goes with one of them goes with all. 0 is perfect, `bar` is what a
+    choice by chance reaches, ln K - mean_i ln k_i, k_i the pairs with the caption of i. Comparable between sizes,
+    losses and families over one set of candidates. `standard_error` over captions, the set taken as given.
+
+    Reference: Radford et al. 2021, arXiv:2103.00020, section 2.3 (the softmax); Miech et al. 2020, arXiv:1912.06430,
+    equation 1 (several right ones).
+    """
+
+    retrieval_nats: float
+    standard_error: float
+    bar: float
+    candidates: int
+    caption_of_image: Way
+    image_of_caption: Way
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def floor(self) -> str:
+        """What `bar` is, in words."""
+        return f"a choice by chance among {self.candidates:,} candidates"
+
+    @property
+    def value(self) -> float:
+        """What sizes are compared by."""
+        return self.retrieval_nats
+
+    def told(self) -> dict[str, Any]:
+        """Its part of a result."""
+        return {"retrieval_nats": self.retrieval_nats, "standard_error": self.standard_error,
+                "candidates": self.candidates,
+                "recall": {"caption_of_image": self.caption_of_image.told(),
+                           "image_of_caption": self.image_of_caption.told(), "level": intervals.LEVEL,
+                           "how": "bootstrap over captions; equal captions are all right"}}  # fmt: skip
+
+
+class Pairs(NamedTuple):
+    """Features of length 1 (K, e), the number of each pair, and of its caption: equal ones have one."""
+
+    image: torch.Tensor
+    text: torch.Tensor
+    numbers: tuple[int, ...]
+    captions: Ints
+
+
+@torch.inference_mode()
+def judge(parts: Mapping[str, Any], loss: Objective, heldout: Iterable[Sample]) -> Retrieved:
+    """Every held-out pair once, by the features of the loss; all of them are the candidates.
+
+    Raises:
+        StudyError: the loss has no features of images and of texts.
+    """
+    modes = {name: part.training for name, part in parts.items()}
+    for part in parts.values():
+        part.eval()
+    pairs = _features(parts, loss, heldout)
+    near = (pairs.image.double() @ pairs.text.double().T).cpu()
+    logits = parts["scale"](near).numpy()
+    for name, part in parts.items():
+        part.train(modes[name])
+    return found(near.numpy(), logits, pairs.captions, pairs.numbers)
+
+
+def found(near: Floats, logits: Floats, captions: Ints, numbers: Sequence[int]) -> Retrieved:
+    """What similarities and logits (K, K) of images (rows) and captions (columns) come to.
+
+    Example:
+        >>> made = found(np.eye(2), np.log(np.array([[3.0, 1.0], [1.0, 3.0]])), np.array([0, 1]), (7, 8))
+        >>> round(made.retrieval_nats, 4), round(made.bar, 4), made.caption_of_image.median_rank
+        (0.2877, 0.6931, 1.0)
+    """
+    alike = captions[:, None] == captions
+    nats = (_nats(logits, alike) + _nats(logits.T, alike)) / 2
+    right = [np.flatnonzero(row) for row in alike]
+    rounded = near.round(DIGITS)
+    of_images, of_captions = ranks(rounded, right), ranks(rounded.T, right)
+    bar = math.log(len(near)) - float(np.log(alike.sum(1)).mean())
+    groups = [str(caption) for caption in captions]
+    return Retrieved(
+        float(nats.mean()), _error(nats, captions), bar, len(near), _way(of_images, groups), _way(of_captions, groups),
+        _examples(rounded, of_captions, captions, numbers),
+    )  # fmt: skip
+
+
+def _nats(logits: Floats, alike: NDArray[np.bool_]) -> Floats:
+    """-ln of the probability of the right ones in each row (K,)."""
+    top = logits - logits.max(1, keepdims=True)
+    whole = np.log(np.exp(top).sum(1))
+    some = np.where(alike, top, -np.inf)
+    best = some.max(1, keepdims=True)
+    return np.asarray(whole - (best[:, 0] + np.log(np.exp(some - best).sum(1))))
+
+
+def _error(nats: Floats, captions: Ints) -> float:
+    """Standard error of the mean, equal captions one item: sqrt(G / (G - 1) sum_g (sum_i in g nats_i - mean)^2) / K."""
+    _, group = np.unique(captions, return_inverse=True)
+    sums = np.bincount(group, weights=nats - nats.mean())
+    if len(sums) < 2:
+        return math.nan
+    return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(nats))
+
+
+def _way(found: Floats, groups: Sequence[str]) -> Way:
+    recall = {k: intervals.mean((found <= k).astype(np.float64), groups=groups) for k in KS}
+    return Way(recall, float(np.median(found)))
+
+
+def _examples(near: Floats, rank: Floats, captions: Ints, numbers: Sequence[int]) -> tuple[Example, ...]:
+    """Captions at even distances among those that differ, each with its nearest images; the same for every model."""
+    _, first = np.unique(captions, return_index=True)
+    first = np.sort(first)
+    chosen = first[np.unique(np.linspace(0, len(first) - 1, EXAMPLES).round().astype(int))]
+    made = []
+    for place in chosen:
+        nearest = np.argsort(-near[:, place], kind="stable")[:NEAREST]
+        seen = tuple((int(numbers[each]), bool(captions[each] == captions[place])) for each in nearest)
+        made.append(Example(int(numbers[place]), float(rank[place]), seen))
+    return tuple(made)
+
+
+def _features(parts: Mapping[str, Any], loss: Objective, heldout: Iterable[Sample]) -> Pairs:
+    """Forward passes of 64 pairs."""
+    made, ids = list[Features](), list[int]()
+    for samples in _batches(heldout):
+        examples = [
+            loss.example(sample, np.random.Generator(np.random.Philox(key=[0, sample.id]))) for sample in samples
+        ]
+        numbers = [sample.id for sample in samples]
+        _, features, _ = loss.losses(parts, loss.collate(examples, numbers), {}, Key(0, 0, tuple(numbers)))
+        if features is None or not {"image", "text", "caption"} <= features.keys():
+            raise StudyError("this loss cannot be judged by retrieval", why="it has no features of images and texts",
+                             fix="choose another judge", where="objective.facts")  # fmt: skip
+        made.append(features)
+        ids += numbers
+    image, text, digests = (torch.cat([each[name] for each in made]) for name in ("image", "text", "caption"))
+    _, captions = np.unique(digests.cpu().numpy(), axis=0, return_inverse=True)
+    return Pairs(image, text, tuple(ids), captions.reshape(-1).astype(np.int64))
+
+
+def _batches(heldout: Iterable[Sample]) -> Iterator[list[Sample]]:
+    left = iter(heldout)
+    while samples := list(islice(left, BATCH)):
+        yield samples
