@@ -35,6 +35,8 @@ def headline(found: Artefacts) -> str:
     if found.corpus:
         size = number(found.corpus, "bytes", "value")
         return f"The data is measured{f' ({show_count(size)} bytes)' if size else ''}; there is no plan yet."
+    if found.images:
+        return f"{number(found.images, 'images') or 0:,.0f} images are measured; there is no plan yet."
     return "Nothing is measured or planned yet."
 
 

@@ -12,6 +12,7 @@ from keel.errors import Problem, StudyError
 from keel.files import read_json, sha256_file
 from keel.report import runs as run_files
 from keel.report.runs import Run, Tree
+from keel.report.sheet import Sheet, sheet_of
 from keel.report.words import clean, number, unit_words
 from keel.run.lock import holder
 
@@ -33,6 +34,8 @@ class Artefacts:
     name: str
     study: studies.Study
     corpus: Tree | None
+    images: Tree | None
+    sheet: Sheet | None
     machine: Tree | None
     plan: Tree | None
     fit: Tree | None
@@ -47,6 +50,11 @@ class Artefacts:
     def measure(self) -> str:
         """What the ladder's runs are judged by, in words."""
         return unit_words({"unit": (self.plan or {}).get("judge")})
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The bounded measures that a judge found beside its value, by name."""
+        return tuple(dict.fromkeys(each.name for run in self.runs for each in run.beside))
 
     @property
     def sealed(self) -> tuple[Run, ...]:
@@ -105,8 +113,8 @@ def refusal_of(forecast: Tree) -> Any:
     return forecast.get("refusal") or forecast.get("refused")
 
 
-def read(folder: Path) -> Artefacts:
-    """Read a study's folder.
+def read(folder: Path, pictures: bool = False) -> Artefacts:
+    """Read a study's folder; with `pictures` some of its images too, to be looked at.
 
     Raises:
         StudyError: no study.toml, or artefacts that this keel cannot read; all of them in one error.
@@ -114,6 +122,7 @@ def read(folder: Path) -> Artefacts:
     problems: list[Problem] = []
     study = _try(lambda: studies.load(folder), problems)
     corpus = _read(folder / "evidence" / "corpus.json", "keel.corpus/1", problems)
+    images = _read(folder / IMAGES, "keel.images/1", problems)
     machine = _read(folder / "evidence" / "machine.json", "keel.machine/1", problems)
     plan = _read(folder / "plan.json", "keel.plan/1", problems)
     fit = _read(folder / "fit.json", "keel.fit/1", problems)
@@ -127,13 +136,15 @@ def read(folder: Path) -> Artefacts:
         name=clean(folder.resolve().name),
         study=study,
         corpus=corpus,
+        images=images,
+        sheet=sheet_of(folder, study, images) if pictures and images is not None else None,
         machine=machine,
         plan=plan,
         fit=fit,
         uses=uses,
         runs=runs,
         arms=arms,
-        missing=tuple(_missing(corpus or (folder / IMAGES).is_file(), machine, plan, fit, runs)),
+        missing=tuple(_missing(corpus or images, machine, plan, fit, runs)),
         changed=tuple(_changed(folder, plan, study)),
         reads=tuple(str(path.relative_to(folder)) for path in paths if path.is_file()),
     )

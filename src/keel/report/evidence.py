@@ -185,7 +185,7 @@ def _gates(found: Artefacts) -> list[str]:
 def _warnings(found: Artefacts) -> list[str]:
     forecast = (found.target.forecast if found.target else None) or {}
     said = [f"{tag('warning', 'bad')} {esc(warning)}" for warning in forecast.get("warnings") or ()]
-    for tree, where in ((found.corpus, "corpus"), (found.plan, "plan"), (found.fit, "fit")):
+    for tree, where in ((found.corpus, "corpus"), (found.images, "images"), (found.plan, "plan"), (found.fit, "fit")):
         for problem in (tree or {}).get("problems") or ():
             if isinstance(problem, Mapping):
                 words = [esc(problem[key]) for key in ("what", "why", "fix") if problem.get(key)]

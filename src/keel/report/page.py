@@ -9,17 +9,19 @@ from keel.files import write_bytes
 from keel.report.answer import further_words, headline, plan_words, record_words
 from keel.report.artefacts import Artefacts, read
 from keel.report.evidence import change_our_mind, how_we_know, record
+from keel.report.images import images
 from keel.report.inputs import corpus, environment, intent, machine, numbers, reproduce, sources
 from keel.report.markup import esc, linked, paragraph, unbroken
 from keel.report.results import arms, law, runs
+from keel.report.retrieved_page import retrieved
 from keel.report.task_figures import uses_of
 from keel.report.theme import page_css
 from keel.report.use_cases import said as tasks_said
 from keel.report.use_cases import tasks
 from keel.units import show_bytes
 
-# Nothing may be loaded: even markup that slipped through could reach nobody.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+# Nothing may be loaded: even markup that slipped through could reach nobody. Pictures stand in the page itself.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def report(study_folder: Path) -> Answer:
@@ -28,7 +30,7 @@ def report(study_folder: Path) -> Answer:
     Raises:
         StudyError: no study, artefacts that this keel cannot read, or a folder that cannot be written.
     """
-    found = read(study_folder)
+    found = read(study_folder, pictures=True)
     page = document(found).encode("ascii", "xmlcharrefreplace")
     write_bytes(study_folder / "report.html", page)
     said = headline(found)
@@ -44,8 +46,8 @@ def report(study_folder: Path) -> Answer:
 def document(found: Artefacts) -> str:
     """The whole page."""
     sections = (
-        how_we_know, change_our_mind, record, tasks, runs, arms, law, numbers, intent, corpus, machine, environment,
-        sources, reproduce,
+        how_we_know, change_our_mind, record, tasks, retrieved, runs, arms, law, numbers, intent, corpus, images,
+        machine, environment, sources, reproduce,
     )  # fmt: skip
     body = "".join(part(found) for part in sections)
     return (

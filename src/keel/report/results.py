@@ -6,33 +6,52 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.report.artefacts import Artefacts
-from keel.report.bar import bar_of
+from keel.report.bar import Bar, bar_of
 from keel.report.figures import TrainingCurves
 from keel.report.fit_figures import LossMap, Residuals
 from keel.report.law_figures import Backtest, Correlations
 from keel.report.markup import code, esc, facts, folded, linked, paragraph, section, table, tag
+from keel.report.reached import Reached, forecast_of
 from keel.report.runs import Run
 from keel.report.show import shown
 from keel.report.status import totals, totals_words
-from keel.report.words import clean, number, percent, show, show_flop, show_named, sig_interval
+from keel.report.words import clean, interval, number, percent, show, show_flop, show_named, sig_interval
 from keel.study import flatten
 from keel.units import show_count, show_duration
+
+# Columns of bounded measures; the figure's numbers hold them all.
+MOST_BESIDE = 2
 
 
 def runs(found: Artefacts) -> str:
     """Every run, planned or done, and how training went."""
     if not found.runs:
         return ""
-    rows = [_row(run) for run in found.runs]
-    header = ("run", "state", found.measure, "forecast", "params", "tokens", "compute", "time")
-    body = table(header, rows, frozenset({2, 4, 5, 6, 7}), lambda place: found.runs[place].held_out)
+    beside = list(found.beside[:MOST_BESIDE])
+    rows = [_row(run, beside) for run in found.runs]
+    header = ("run", "state", found.measure, *beside, "forecast", "params", "tokens", "compute", "time")
+    right = frozenset({2, *range(4 + len(beside), len(header))})
+    body = (
+        f'<div class="{"dense" if beside else "runs"}">'
+        + table(header, rows, right, lambda place: found.runs[place].held_out)
+        + "</div>"
+    )
+    reached = Reached.of(found)
     caption = (
         "Training loss in nats a target against training tokens, a panel a size, held-out sizes in the accent colour. "
         "Where a branch leaves its trunk, the learning rate falls. At most 200 points a run, each a mean of neighbours."
     )
     curves = shown(TrainingCurves.from_(found), "curves", caption)
     said = paragraph(esc(totals_words(totals(found))), "muted")
-    return section("The runs", said, body, "<h3>How training went</h3>" if curves else "", curves, _taught(found))
+    return section(
+        "The runs",
+        said,
+        body,
+        reached.shown() if reached else "",
+        "<h3>How training went</h3>" if curves else "",
+        curves,
+        _taught(found),
+    )
 
 
 def arms(found: Artefacts) -> str:
@@ -74,22 +93,37 @@ def _taught(found: Artefacts) -> str:
     return shared + folded("What each run is for", table(header, [row[:some] for row in rows]))
 
 
-def _row(run: Run) -> list[str]:
-    bar = bar_of(run.id, run.forecast, run.score)
+def _row(run: Run, beside: list[str]) -> list[str]:
     failed = run.state in ("failed gate", "failed")
     state = tag(run.state, "bad") if failed else esc(run.state)
     state += f'<span class="note">{esc(run.gate)}</span>' if run.gate else ""
     name = code(run.id) + ('<span class="note muted">held out</span>' if run.held_out else "")
-    forecast = f'<span class="nb">{esc(bar.forecast_words)}</span>' if bar else ""
-    if bar and bar.measured is not None:
-        word = "hit" if bar.hit else "miss"
-        forecast += f'<span class="note {word}">{word}</span>'
+    forecast = _forecast("", bar_of(run.id, run.forecast, run.score))
+    forecast += "".join(_forecast(each, forecast_of(run, each)) for each in beside)
     return [
-        name, state, f"{run.value:.4f}" if run.value is not None else "", forecast,
-        *(show_count(value) if value else "" for value in (run.params, run.tokens)),
+        name, state, f"{run.value:.4f}" if run.value is not None else "", *(_beside(run, each) for each in beside),
+        forecast, *(show_count(value) if value else "" for value in (run.params, run.tokens)),
         show_flop(run.flop).removesuffix(" FLOP") if run.flop else "",
         show_duration(run.seconds) if run.seconds is not None else "",
     ]  # fmt: skip
+
+
+def _beside(run: Run, name: str) -> str:
+    """A bounded measure, its interval below it."""
+    reach = next((each for each in run.beside if each.name == name), None)
+    if reach is None:
+        return ""
+    ends = interval(reach.low, reach.high, 2, "\u2013")
+    return f'<span class="nb">{reach.value:.3f}</span><span class="note muted nb">{ends}</span>'
+
+
+def _forecast(name: str, bar: Bar | None) -> str:
+    """A sealed forecast of a measure (of none: the judge's own), and whether it held."""
+    if bar is None:
+        return ""
+    said = f'<span class="{"note muted" if name else "nb"}">{esc(f"{name} {bar.forecast_words}".strip())}</span>'
+    word = "" if bar.measured is None else "hit" if bar.hit else "miss"
+    return said + (f'<span class="note {word}">{word}</span>' if word else "")
 
 
 def law(found: Artefacts) -> str:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from keel.files import read_json, sha256_file
-from keel.report import metrics
+from keel.report import metrics, retrieved
 from keel.report.words import clean, number, unit_words
-from keel.units import value_field
+from keel.units import MEASURES, value_field
 
 Tree = Mapping[str, Any]
 SCHEMAS = {
@@ -26,6 +26,15 @@ FRESH_S, JUDGING_S = 120.0, 600.0
 STATES = ("done", "failed gate", "failed", "running", "stopped", "waiting")
 
 
+class Reach(NamedTuple):
+    """A bounded measure beside the judge's value, with its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class Run:
     """A planned or finished run; every file that is not there is None."""
@@ -37,6 +46,7 @@ class Run:
     result: Tree | None = None
     forecast: Tree | None = None
     score: Tree | None = None
+    retrieved: retrieved.Retrieved | None = None
     forecast_sha256: str | None = None
     log: metrics.Metrics | None = None
     active: bool = False
@@ -87,6 +97,14 @@ class Run:
         return number(self.result, value_field(judge)) if self.state == "done" else None
 
     @property
+    def beside(self) -> tuple[Reach, ...]:
+        """What its judge measured beside `value`, such as accuracy; of a run that passed its gate."""
+        if self.state != "done":
+            return ()
+        places = MEASURES.get(str((self.result or {}).get("judge")), {})
+        return tuple(reach for name, place in places.items() if (reach := _reach(self.result, name, place)))
+
+    @property
     def measure(self) -> str:
         """What `value` is, in words: the judge of its loss."""
         return unit_words({"unit": (self.result or {}).get("judge")})
@@ -133,10 +151,17 @@ class Run:
         return next((value for value in found if value is not None), None)
 
 
+def _reach(result: Tree | None, name: str, place: tuple[str, ...]) -> Reach | None:
+    value, low, high = (number(result, *place[:-1], end) for end in (place[-1], "low", "high"))
+    if value is None:
+        return None
+    return Reach(name, value, value if low is None else low, value if high is None else high)
+
+
 def read(folder: Path, planned: Tree, owner: str | None = None) -> Run:
     """Read one run's folder; files that are not there stay None, another schema is a StudyError."""
     trees = {name: read_json(folder / name, SCHEMAS[name]) for name in SCHEMAS if (folder / name).is_file()}
-    forecast = folder / "forecast.json"
+    forecast, pictures = folder / "forecast.json", folder / retrieved.FILE
     return Run(
         id=folder.name,
         planned=planned,
@@ -145,6 +170,7 @@ def read(folder: Path, planned: Tree, owner: str | None = None) -> Run:
         result=trees.get("result.json"),
         forecast=trees.get("forecast.json"),
         score=trees.get("score.json"),
+        retrieved=retrieved.read(pictures) if pictures.is_file() else None,
         forecast_sha256=sha256_file(forecast) if forecast.is_file() else None,
         log=metrics.read(folder / "metrics.jsonl"),
         active=is_active(folder, owner),

@@ -15,8 +15,7 @@ from keel.report.use_cases import said
 from keel.report.words import clean, interval, number, plural
 from keel.units import show_count, show_duration, show_usd
 
-HEADER = ("run", "state", "params", "tokens", "measured", "forecast", "outcome", "time")
-RIGHT = frozenset({2, 3, 4, 7})
+RIGHT = frozenset({"params", "tokens", "measured", "time"})
 
 
 def status(study_folder: Path) -> Answer:
@@ -27,7 +26,9 @@ def status(study_folder: Path) -> Answer:
     """
     found = read(study_folder)
     total = totals(found)
-    lines = _columns([HEADER, *(_cells(run) for run in found.runs)]) if found.runs else ["no runs: nothing is planned"]
+    header = ("run", "state", "params", "tokens", "measured", *found.beside, "forecast", "outcome", "time")
+    rows = [header, *(_cells(run, found.beside) for run in found.runs)]
+    lines = _columns(rows) if found.runs else ["no runs: nothing is planned"]
     lines += [f"measured in {found.measure} of what is held out"] if found.runs else []
     lines += arm_lines(found)
     lines += [f"  {run.id}: {run.gate}" for run in found.runs if run.gate]
@@ -89,7 +90,7 @@ def totals_words(total: dict[str, Any]) -> str:
     return f"runs: {counts}; {spent}; {left if total['left_runs'] else 'nothing is left'}"
 
 
-def _cells(run: Run) -> tuple[str, ...]:
+def _cells(run: Run, beside: tuple[str, ...]) -> tuple[str, ...]:
     bar = bar_of(run.id, run.forecast, run.score)
     outcome = "" if bar is None or bar.measured is None else "hit" if bar.hit else "miss"
     return (
@@ -98,17 +99,24 @@ def _cells(run: Run) -> tuple[str, ...]:
         show_count(run.params) if run.params else "?",
         show_count(run.tokens) if run.tokens else "?",
         f"{run.value:.4f}" if run.value is not None else "-",
+        *(_reached(run, name) for name in beside),
         interval(bar.low, bar.high, bar.digits) if bar else "-",
         outcome or "-",
         show_duration(run.seconds) if run.seconds is not None else "-",
     )
 
 
+def _reached(run: Run, name: str) -> str:
+    """A bounded measure with its interval: 0.612 (0.58-0.64)."""
+    found = next((each for each in run.beside if each.name == name), None)
+    return f"{found.value:.3f} ({interval(found.low, found.high, 2)})" if found else "-"
+
+
 def _columns(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     lines = []
     for row in rows:
-        cells = (text.rjust(width) if place in RIGHT else text.ljust(width)
+        cells = (text.rjust(width) if rows[0][place] in RIGHT else text.ljust(width)
                  for place, (text, width) in enumerate(zip(row, widths)))  # fmt: skip
         lines.append("  ".join(cells).rstrip())
     return lines
@@ -120,5 +128,6 @@ def _record(run: Run) -> dict[str, Any]:
     return {
         "id": run.id, "state": run.state, "gate": run.gate or None, "held_out": run.held_out, "params": run.params,
         "tokens": run.tokens, "flop": run.flop, "bits_per_byte": run.value, "forecast": forecast,
+        "beside": {each.name: each._asdict() for each in run.beside},
         "hit": bar.hit if bar else None, "seal": run.seal if run.forecast else None, "seconds": run.seconds,
     }  # fmt: skip

@@ -94,6 +94,8 @@ td.n,th.n{text-align:right;white-space:nowrap}
 td.id{overflow-wrap:anywhere;min-width:7rem}
 tr.held td:first-child{font-weight:600}
 td.id code{white-space:nowrap}
+.dense td.id code{white-space:normal}
+.dense th,.dense td{padding-right:.5rem}
 td .note{display:block;font-weight:400}
 td .note.hit,td .note.miss{font-weight:600}
 .facts{display:grid;grid-template-columns:minmax(8rem,max-content) 1fr;gap:.3rem 1.25rem}
@@ -105,6 +107,28 @@ td .note.hit,td .note.miss{font-weight:600}
 .numbers .how{display:block;color:var(--muted);font-size:.875rem;overflow-wrap:anywhere}
 .track{display:block;min-width:5rem;height:.55rem;margin-top:.35rem;background:var(--band);border-radius:2px;overflow:hidden}
 .track i{display:block;height:100%;background:var(--accent);print-color-adjust:exact;-webkit-print-color-adjust:exact}
+.group{margin:0 0 1rem;break-inside:avoid}
+.group p{margin:0 0 .35rem;font-size:.9375rem}
+.sheet{display:flex;flex-wrap:wrap;gap:.5rem;margin:0;padding:0;list-style:none}
+.sheet li{margin:0}
+.sheet.wide{display:grid;grid-template-columns:repeat(auto-fill,minmax(10.5rem,1fr));gap:1rem .9rem}
+.sheet.wide li{break-inside:avoid}
+.sheet.wide span{display:block;margin-top:.3rem;color:var(--muted);font-size:.8125rem;line-height:1.35;
+overflow-wrap:anywhere}
+img{display:block;object-fit:contain;background:var(--band);border-radius:3px;outline:1px solid var(--line);
+print-color-adjust:exact;-webkit-print-color-adjust:exact}
+.swatch{display:inline-block;width:.9em;height:.9em;border:1px solid var(--line);vertical-align:-.1em}
+.asked{padding:0;list-style:none}
+.asked li{margin:0;padding:.7rem 0;border-bottom:1px solid var(--line);break-inside:avoid}
+.asked p{margin:0 0 .45rem;overflow-wrap:anywhere}
+.strips{display:grid;grid-template-columns:1fr 1fr;gap:.5rem 1.5rem}
+.strip .who{display:block;color:var(--muted);font-size:.8125rem}
+.strip .row{display:flex;flex-wrap:wrap;gap:.1rem;margin-left:-6px}
+.found{position:relative;display:block;padding:3px;border:3px solid transparent;border-radius:6px}
+.found.right{border-color:var(--accent)}
+.found b{position:absolute;right:-6px;top:-8px;min-width:1.15rem;border-radius:999px;background:var(--accent);
+color:var(--paper);font-size:.75rem;line-height:1.15rem;text-align:center;print-color-adjust:exact;
+-webkit-print-color-adjust:exact}
 @media (max-width:34rem){
 main{padding:1.5rem 1rem 3rem}
 .answer{font-size:1.35rem}
@@ -112,6 +136,8 @@ main{padding:1.5rem 1rem 3rem}
 .facts dd{margin:0 0 .6rem}
 td.id code{white-space:normal}
 figure .wide{display:none}
+.strips{grid-template-columns:1fr}
+.sheet.wide{grid-template-columns:repeat(auto-fill,minmax(8rem,1fr))}
 figure .narrow{display:block}
 }
 """

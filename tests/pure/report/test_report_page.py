@@ -110,7 +110,10 @@ def test_no_script_no_network_and_small(whole: Path, page: Page) -> None:
         assert not any(name.startswith("on") for name in attrs)
         for name in ("src", "href", "xlink:href", "data", "action", "srcset"):
             assert tag == "a" or name not in attrs
-    assert any(attrs.get("content", "") == "default-src 'none'; style-src 'unsafe-inline'" for _, attrs in page.seen)
+    assert any(
+        attrs.get("content", "") == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+        for _, attrs in page.seen
+    )
 
 
 def test_figures_are_named_for_those_who_cannot_see_them(page: Page) -> None:
