@@ -12,7 +12,8 @@ from keel.model.shapes import FEATURES, VISION
 OWN: Mapping[str, str] = {
     "llama": "keel.model.llama", "clip-text": "keel.model.clip_text", "scale": "keel.model.scale",
     "projection": "keel.model.projection", "projector": "keel.model.projector",
-    "pixel-decoder": "keel.model.pixel_decoder",
+    "pixel-decoder": "keel.model.pixel_decoder", "pooler": "keel.model.pooler",
+    "captioner": "keel.model.captioner",
 }  # fmt: skip
 FAMILIES = (*FEATURES, *VISION)
 

@@ -21,7 +21,7 @@ INTO_RESIDUAL = (
     "attention.output.dense.weight", "output.dense.weight", "ffn_output.weight", "attention.dense.weight",
     "out_lin.weight", "lin2.weight", "o_proj.weight", "down_proj.weight", "out_proj.weight", "fc2.weight",
     "c_proj.weight", "Wo.weight", "self_attention.dense.weight", "dense_4h_to_h.weight", "Attention.o.weight",
-    "DenseReluDense.wo.weight", "self_attn.output.weight",
+    "DenseReluDense.wo.weight", "self_attn.output.weight", "linear2.weight",
 )  # fmt: skip
 # Attention without 1 / sqrt(head width): the query's weights carry it (Raffel et al. 2020, arXiv:1910.10683, the code).
 UNSCALED_QUERY = ("Attention.q.weight",)

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.model.shapes.arithmetic import FamilyShapes
+from keel.model.shapes.captioner import CaptionerShapes
 from keel.model.shapes.clip_text import ClipTextShapes
+from keel.model.shapes.cross import CrossShapes
 from keel.model.shapes.features import FEATURES, LLAMA, Features, Kind
 from keel.model.shapes.pixel_decoder import PixelDecoderShapes
+from keel.model.shapes.pooler import PoolerShapes
 from keel.model.shapes.projector import ProjectorShapes
 from keel.model.shapes.size import (
     BYTES,
@@ -63,8 +66,11 @@ VISION: Mapping[str, VisionShapes] = {
 SHAPES: Mapping[str, Shapes] = {
     **{name: LlamaShapes() if features is LLAMA else FamilyShapes(features) for name, features in FEATURES.items()},
     **VISION,
+    "captioner": CaptionerShapes(),
     "clip-text": ClipTextShapes(),
+    "cross": CrossShapes(),
     "pixel-decoder": PixelDecoderShapes(),
+    "pooler": PoolerShapes(),
     "projector": ProjectorShapes(),
 }
 

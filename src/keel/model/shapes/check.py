@@ -58,6 +58,8 @@ def _options(features: Features, size: Size) -> Iterator[Problem]:
         yield Problem(
             f"{name} is set", "this family reads text", "leave it out or choose a family that sees images", name
         )
+    if size.queries:
+        yield Problem("queries is set", "this family asks no image", "leave it out", "queries")
     if size.token_types and features.token_types is None:
         yield Problem("token_types is set", "this family has no table of token types", "leave it out", "token_types")
     elif 0 < size.token_types < features.least_token_types:

@@ -12,7 +12,7 @@ from keel.errors import Problem
 Precision = Mapping[str, str]
 BYTES = {"fp32": 4, "bf16": 2}
 HEAD_ROWS = 512
-OPTIONAL = ("decoder_layers", "embedding_width", "feed_forward", "token_types", "patch", "classes")
+OPTIONAL = ("decoder_layers", "embedding_width", "feed_forward", "token_types", "patch", "classes", "queries")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Size:
 
     A model that sees images has no vocabulary (0), but that of captions read beside it; `context` counts the tokens of
     an image, squares of `patch` pixels a side, so that its own side is patch x sqrt(context); `head_width` is 0 where
-    nothing attends.
+    nothing attends. `queries`: learned vectors that ask an image, or what they found that a text attends to.
 
     Example:
         >>> Size(width=64, layers=2, vocabulary=4096, context=128, head_width=8).json()
@@ -39,6 +39,7 @@ class Size:
     token_types: int = 0
     patch: int = 0
     classes: int = 0
+    queries: int = 0
 
     def json(self) -> dict[str, int]:
         """Plain values for spec.json; optional fields are left out while 0, so that older identities stay."""
@@ -67,6 +68,7 @@ class Shape:
     patch: int = 0
     classes: int = 0
     depths: tuple[int, ...] = ()
+    queries: int = 0
 
     @property
     def table_width(self) -> int:

@@ -16,7 +16,7 @@ from keel.model.shapes.vision import VisionShapes
 
 COLOURS = 3
 CLS = 1  # one learned row beside the patches
-WITHOUT = ("vocabulary", "decoder_layers", "embedding_width", "token_types")
+WITHOUT = ("vocabulary", "decoder_layers", "embedding_width", "token_types", "queries")
 
 
 class PatchShapes(VisionShapes):
@@ -154,7 +154,7 @@ class ClipVisionShapes(PatchShapes):
     """
 
     heads: ClassVar[Mapping[str, bool]] = {"joint": True, "body": False}
-    without: ClassVar[tuple[str, ...]] = ("decoder_layers", "token_types", "classes")
+    without: ClassVar[tuple[str, ...]] = ("decoder_layers", "token_types", "classes", "queries")
     stem_bias: ClassVar[bool] = False
     wide_kept: ClassVar[int] = 3  # its GELU is x sigmoid(1.702 x), both factors of which are kept
 

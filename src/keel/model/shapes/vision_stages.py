@@ -16,7 +16,7 @@ from keel.model.shapes.size import Shape, Size
 from keel.model.shapes.vision import VisionShapes
 
 COLOURS, STAGES = 3, 4
-WITHOUT = ("vocabulary", "head_width", "feed_forward", "decoder_layers", "embedding_width", "token_types")
+WITHOUT = ("vocabulary", "head_width", "feed_forward", "decoder_layers", "embedding_width", "token_types", "queries")
 
 
 class StageShapes(VisionShapes):
