@@ -146,6 +146,14 @@ class Window(NamedTuple):
     stride: int
 
 
+class Around(NamedTuple):
+    """What the exported tokenizer makes of a text: at most so many positions, roles of special tokens at its ends."""
+
+    positions: int
+    before: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
+
+
 class Key(NamedTuple):
     """All that randomness may depend on: the run's seed, the step, the samples."""
 
@@ -202,6 +210,10 @@ class Objective(ABC):
     def window(self, context: int) -> Window:
         """What a sample of packed text holds where a model sees `context` positions."""
         return Window(context, context)
+
+    def around(self, context: int) -> Around:
+        """How a text is laid out where a model sees `context` positions."""
+        return Around(context)
 
     def pixels(self, side: int, background: str) -> Settings:
         """How an image becomes numbers, as the options say; `side` in pixels."""

@@ -21,6 +21,7 @@ from keel.errors import StudyError
 from keel.model.shapes import Size
 from keel.objective import text_towers
 from keel.objective.base import (
+    Around,
     Batch,
     Branch,
     Carry,
@@ -75,6 +76,10 @@ class Contrastive(Objective):
     def window(self, context: int) -> Window:
         """What is left of the text tower's positions beside its special tokens; the images' do not count here."""
         return Window(self.tower.room, self.tower.room)
+
+    def around(self, context: int) -> Around:
+        """As the text tower reads it."""
+        return self.tower.around()
 
     def parts(self, family: str, size: Size, start: Start) -> Mapping[str, Part]:
         """Image tower, text tower and the scale between them.

@@ -20,7 +20,7 @@ from keel.model import clip, pair
 from keel.model.shapes import FEATURES, Size
 from keel.model.shapes.features import bare
 from keel.objective import released_text
-from keel.objective.base import Part, Released, Start
+from keel.objective.base import Around, Part, Released, Start
 from keel.objective.towers import BORDERS, TEXT, text_size
 
 
@@ -36,6 +36,10 @@ class TextTower(ABC):
     @abstractmethod
     def wrap(self, tokens: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
         """A caption of at most `room` tokens with its special ones."""
+
+    @abstractmethod
+    def around(self) -> Around:
+        """How a user's text is laid out for it."""
 
     @abstractmethod
     def pad(self, vocabulary: Vocabulary) -> int:
@@ -72,6 +76,10 @@ class Fresh(TextTower):
         """start + caption + end."""
         ends = vocabulary.id_of("start"), vocabulary.id_of("separator")
         return np.concatenate([ends[:1], tokens, ends[1:]]).astype(np.int64)
+
+    def around(self) -> Around:
+        """As `wrap` does."""
+        return Around(self.at["text_context"], ("start",), ("separator",))
 
     def pad(self, vocabulary: Vocabulary) -> int:
         """The end token once more: the first one counts."""
@@ -128,6 +136,10 @@ class FromRelease(TextTower):
     def wrap(self, tokens: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
         """As the release's own tokenizer does."""
         return np.concatenate([self.before, tokens, self.behind]).astype(np.int64)
+
+    def around(self) -> Around:
+        """The release's tokenizer puts its special tokens itself."""
+        return Around(self.at["text_context"])
 
     def pad(self, vocabulary: Vocabulary) -> int:
         """The release's own, from which some number their positions; else 0: nothing looks at it."""

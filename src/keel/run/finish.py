@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -12,6 +11,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from keel import evaluate, model
 from keel.corpus.images.store import Store
@@ -22,14 +22,16 @@ from keel.evaluate import Judged
 from keel.evaluate.exam import Exam
 from keel.evaluate.retrieved import Retrieved
 from keel.files import place_error, write_json, write_text
-from keel.model.shapes import FEATURES, Size
-from keel.objective import cost, held
+from keel.model.pair import SHARED
+from keel.model.shapes import Size
+from keel.objective import cost
+from keel.objective.base import Around
 from keel.plan.spec import Spec
 from keel.run import heldout, picture_files, shown
+from keel.run.card import card
 from keel.run.pictures import want_of
 from keel.run.train import Trained
 from keel.run.whose_tokens import tokenizer_json
-from keel.units import value_field
 
 SCHEMA = "keel.result/1"
 
@@ -100,23 +102,31 @@ def _write_model(spec: Spec, target: Path, corpus: Corpus, trained: Trained, res
     if (text := tokenizer_json(trained.objective.facts, trained.objective.options, corpus)) is not None:
         known = trained.objective.vocabulary
         try:
-            library_tokenizer(text, known, int(spec.size["context"])).save_pretrained(target)
+            laid = trained.objective.around(int(spec.size["context"]))
+            library_tokenizer(text, known, laid).save_pretrained(target)
         except Exception as error:  # the library raises its own bare Exception, a full disk's too
             raise (OSError(str(error)) if "os error" in str(error) else error) from error
     if isinstance(corpus, Store):
         side = model.load(spec.family).shape(Size(**spec.size)).image
         settings = trained.objective.pixels(side, str(corpus.index["data"]["background"]))
         picture_files.write(target, settings, corpus.classes if spec.size.get("classes") else ())
-    write_text(target / "README.md", _card(spec, result))
+    write_text(target / "README.md", card(spec, result, (target / SHARED).exists()))
 
 
-def library_tokenizer(tokenizer_json: str, vocabulary: Vocabulary, context: int) -> Any:
+def library_tokenizer(tokenizer_json: str, vocabulary: Vocabulary, laid: Around) -> Any:
     """The library's tokenizer with the special tokens of a loss: as many entries as the model has rows."""
     from transformers import PreTrainedTokenizerFast
 
     fast = Tokenizer.from_str(with_special(tokenizer_json, vocabulary.special))
+    if laid.before or laid.behind:
+        first, last = ([str(fast.id_to_token(vocabulary.id_of(role))) for role in part] for part in laid[1:])
+        known = [(str(fast.id_to_token(index)), index) for index in map(vocabulary.id_of, {*laid.before, *laid.behind})]
+        fast.post_processor = TemplateProcessing(single=" ".join([*first, "$A", *last]), special_tokens=known)
     return PreTrainedTokenizerFast(
-        tokenizer_object=fast, model_max_length=context, clean_up_tokenization_spaces=False, **_named(vocabulary, fast)
+        tokenizer_object=fast,
+        model_max_length=laid.positions,
+        clean_up_tokenization_spaces=False,
+        **_named(vocabulary, fast),
     )
 
 
@@ -129,48 +139,3 @@ def _named(vocabulary: Vocabulary, tokenizer: Tokenizer) -> dict[str, str]:
     if "mask" in spelled:
         named |= {"mask_token": spelled["mask"], "cls_token": spelled["start"], "sep_token": end}
     return named
-
-
-def _kind(family: str) -> str:
-    return FEATURES[family].kind if family in FEATURES else "encoder of images"
-
-
-def _amount(held_out: dict[str, Any]) -> str:
-    """How much is held out."""
-    return f"{held_out['images']:,}" if "images" in held_out else f"{held_out['bytes']:,} bytes"
-
-
-def _accuracy(result: dict[str, Any]) -> str:
-    """A row of the card, where classes are told apart."""
-    found = result.get("accuracy")
-    if not found:
-        return ""
-    return f"\n| held-out accuracy | {found['value']:.4f} ({found['low']:.4f} to {found['high']:.4f}) |"
-
-
-def _card(spec: Spec, result: dict[str, Any]) -> str:
-    params, held_out = result["params"], result["heldout"]
-    return f"""---
-library_name: transformers
-pipeline_tag: {next(iter(held.facts_of(spec.objective, spec.options).unlocks), "other")}
----
-# {result["id"]}
-
-A {spec.family}-shaped {_kind(spec.family)} of {params["total"]:,} parameters ({params["body"]:,} body,
-{params["embedding"]:,} embedding) trained by keel with the loss {spec.objective}
-on {spec.tokens:,} tokens from {spec.start["kind"]}.
-
-| | |
-|---|---|
-| held-out {result["judge"].replace("_", " ")} | {result[value_field(result["judge"])]:.4f} |{_accuracy(result)}
-| held-out {"images" if "images" in held_out else "text"} | {_amount(held_out)}, sha256 {held_out["sha256"][:16]} |
-| training data | sha256 {str(spec.data.get("data_sha256", "?"))[:16]} |
-| context | {spec.size["context"]} tokens |
-| training compute | {result["flop"]:.3g} FLOP |
-
-It was trained to measure a scaling law. It has seen no filtering, no instruction data and no safety work.
-
-```json
-{json.dumps(spec.json(), indent=1)}
-```
-"""

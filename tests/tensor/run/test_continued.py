@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, BertConfig, BertModel
 from keel.corpus.look import source_of
 from keel.corpus.store import open_corpus, prepare
 from keel.files import read_json
+from keel.objective.base import Around
 from keel.plan.spec import from_json
 from keel.run.finish import library_tokenizer
 from keel.run.parts import vocabulary_of
@@ -76,7 +77,9 @@ def test_what_was_taken_and_what_is_fresh_is_said(continued: Path) -> None:
 def test_the_exported_tokenizer_is_the_bases_own(continued: Path) -> None:
     found = from_json(arm(continued)["spec"])
     corpus = open_corpus(prepare(continued, source_of(continued, load(continued)), found.data))
-    here = library_tokenizer(corpus.tokenizer_path.read_text(), vocabulary_of(found, corpus), found.size["context"])
+    here = library_tokenizer(
+        corpus.tokenizer_path.read_text(), vocabulary_of(found, corpus), Around(found.size["context"])
+    )
     there = AutoTokenizer.from_pretrained(continued / "release")
     assert len(here) == found.size["vocabulary"], "no token is spelled anew"
     assert here.get_vocab() == there.get_vocab()
