@@ -13,7 +13,7 @@ OWN: Mapping[str, str] = {
     "llama": "keel.model.llama", "clip-text": "keel.model.clip_text", "scale": "keel.model.scale",
     "projection": "keel.model.projection", "projector": "keel.model.projector",
     "pixel-decoder": "keel.model.pixel_decoder", "pooler": "keel.model.pooler",
-    "captioner": "keel.model.captioner",
+    "captioner": "keel.model.captioner", "cross": "keel.model.cross", "pair-heads": "keel.model.pair_heads",
 }  # fmt: skip
 FAMILIES = (*FEATURES, *VISION)
 

@@ -22,6 +22,7 @@ OBJECTIVES: Mapping[str, str] = {
     "distil": "keel.objective.distil:Distil",
     "instruct": "keel.objective.instruct:Instruct",
     "mae": "keel.objective.mae:MAE",
+    "maskvlm": "keel.objective.maskvlm:MaskVLM",
     "mbart": "keel.objective.mbart:MBART",
     "mixture": "keel.objective.mixture:Mixture",
     "mlm": "keel.objective.mlm:MLM",

@@ -19,79 +19,24 @@ from torch import Tensor, nn
 from keel import model
 from keel.corpus.images.augment import Settings
 from keel.corpus.vocabulary import Vocabulary
-from keel.errors import StudyError, nearest
+from keel.errors import StudyError
 from keel.model.shapes import Size
 from keel.objective import pixels
 from keel.objective.facts import Facts
+from keel.objective.reading import Read, Renewed
+from keel.objective.start import STARTS as STARTS
+from keel.objective.start import Branch as Branch
+from keel.objective.start import FromRun as FromRun
+from keel.objective.start import Released as Released
+from keel.objective.start import Scratch as Scratch
+from keel.objective.start import Start as Start
+from keel.objective.start import start_from as start_from
 
 Sums = dict[str, Tensor]
 Stats = dict[str, Tensor]
 Carry = dict[str, Tensor]
 Features = dict[str, Tensor]
 Example = Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Scratch:
-    """Start from fresh weights."""
-
-    kind: Literal["scratch"] = "scratch"
-
-
-@dataclass(frozen=True)
-class Released:
-    """Start from a folder as the library's `from_pretrained` reads it; `sha256`, over config and weights, is identity.
-
-    `only` "encoder": the encoder alone is taken, into an encoder-decoder.
-    """
-
-    folder: str
-    sha256: str
-    only: Literal["all", "encoder"] = "all"
-    kind: Literal["released"] = "released"
-
-
-@dataclass(frozen=True)
-class FromRun:
-    """Start from the exported weights of an earlier run; what is missing there is made fresh, and said."""
-
-    run: str
-    only: Literal["all", "encoder"] = "all"
-    kind: Literal["run"] = "run"
-
-
-@dataclass(frozen=True)
-class Branch:
-    """Start from a step of another run, keeping optimiser state and data position."""
-
-    run: str
-    step: int
-    kind: Literal["branch"] = "branch"
-
-
-Start = Scratch | Released | FromRun | Branch
-STARTS: Mapping[str, type[Start]] = {"scratch": Scratch, "released": Released, "run": FromRun, "branch": Branch}
-
-
-def start_from(value: Mapping[str, Any], where: str) -> Start:
-    """A start as it stands in a spec: {"kind": "run", "run": "w16-L2-51.2k-1a2b3c4d"}.
-
-    Raises:
-        StudyError: an unknown kind, or fields that it has not.
-    """
-    kind, fields = str(value.get("kind")), {name: found for name, found in value.items() if name != "kind"}
-    if kind not in STARTS:
-        raise StudyError(f"no start is called '{kind}'", why="`kind` says where weights come from",
-                         fix=nearest(kind, STARTS), where=where)  # fmt: skip
-    try:
-        made = STARTS[kind](**fields)
-    except TypeError as error:
-        raise StudyError(f"a start '{kind}' has other fields", why=str(error), where=where,
-                         fix=f"give {', '.join(STARTS[kind].__dataclass_fields__)}") from error  # fmt: skip
-    if (only := getattr(made, "only", "all")) not in ("all", "encoder"):
-        raise StudyError(f"only is {only!r}", why="a start takes all or the encoder", fix="write all or encoder",
-                         where=where)  # fmt: skip
-    return made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +139,8 @@ class Objective(ABC):
     optional: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     same_passes: bool = True
+    fills: str = "model"  # the part whose head the rows of `rows` meet
+    reorders: bool = False  # `before_epoch` gives the epochs' orders: nothing is read ahead of them
     variants: int = 0  # k > 0: a sample is drawn in k ways in turn, one an epoch (static masks); 0: anew every epoch
 
     def __init__(self, options: Mapping[str, Any] | None = None, vocabulary: Vocabulary | None = None) -> None:
@@ -249,6 +196,10 @@ class Objective(ABC):
     ) -> tuple[Sums, Features | None, Stats]:
         """The sum of each term over the micro-batch, features of coupled terms, and anything worth logging as sums."""
 
+    def features(self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key) -> Features | None:
+        """The features of coupled terms alone, those that `losses` gives: what the first of two passes needs."""
+        return self.losses(parts, batch, carry, key)[1]
+
     def rows(self, parts: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Rows]:
         """What meets the head of `parts["model"]`, by term: another model in its place answers the same questions.
 
@@ -279,6 +230,10 @@ class Objective(ABC):
     def init_carry(self, parts: Mapping[str, nn.Module]) -> Carry:
         """State beside the weights; checkpointed."""
         return {}
+
+    def before_epoch(self, parts: Mapping[str, nn.Module], read: Read, carry: Carry, epoch: int) -> Renewed:
+        """The state that an epoch begins with, and its order; parts are in evaluation mode and give no gradient."""
+        return carry, None
 
     def after_step(self, parts: Mapping[str, nn.Module], carry: Carry, stats: Stats, step: int) -> Carry:
         """The state after an optimiser step; `stats` are sums over ranks and accumulation."""

@@ -40,6 +40,7 @@ from keel.objective.base import (
 )
 from keel.objective.facts import FACTS, Facts
 from keel.objective.options import OPTIONS
+from keel.objective.text_towers import TextTower
 
 LARGEST_LOG_SCALE = math.log(100)
 
@@ -59,19 +60,25 @@ class Contrastive(Objective):
 
     name: ClassVar[str]
     scale: ClassVar[str]
+    term: str = ""  # its own name, unless it is one of several
     coupled: ClassVar[bool] = True
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         at = self.options = OPTIONS[self.name].checked(self.options, self.name)
-        self.terms = (self.name,)
+        self.term = self.term or self.name
+        self.terms = (self.term,)
         alike = "positives of each other" if at["duplicates"] == "positives" else "told apart, which nothing can do"
         self.notes = (f"pairs of a batch with the same caption are {alike}",)
-        self.tower = text_towers.of(at)
+        self.tower = self.text_tower(at)
         self.notes += self.tower.notes()
         if at["too_long"] == "shorten":
             room = self.tower.room
             self.notes += (f"of captions longer than {room} tokens the first {room} are read",)
+
+    def text_tower(self, at: Mapping[str, Any]) -> TextTower:
+        """The one that the options name."""
+        return text_towers.of(at)
 
     def window(self, context: int) -> Window:
         """What is left of the text tower's positions beside its special tokens; the images' do not count here."""
@@ -131,17 +138,21 @@ class Contrastive(Objective):
             "images": torch.from_numpy(np.stack([example["pixels"] for example in examples])),
             "tokens": torch.from_numpy(tokens), "mask": torch.from_numpy(mask), "digests": stack(examples, "digest"),
         }  # fmt: skip
-        return Batch(tensors, {self.name: len(examples)}, tuple(ids))
+        return Batch(tensors, {self.term: len(examples)}, tuple(ids))
 
     def losses(
         self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key
     ) -> tuple[Sums, Features | None, Stats]:
+        """No sums of its own: the features."""
+        return {}, self.features(parts, batch, carry, key), {}
+
+    def features(self, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key) -> Features:
         """Features of length 1 (n, e) of images and captions, and the digests that say which captions are alike."""
         image: Any = parts["model"]
         seen = image.joint(image(batch.tensors["images"]).pooled)
         read = self.tower.read(parts, batch.tensors["tokens"], batch.tensors["mask"])
         features = {"image": normalize(seen, dim=-1), "text": normalize(read, dim=-1)}
-        return {}, {**features, "caption": batch.tensors["digests"]}, {}
+        return {**features, "caption": batch.tensors["digests"]}
 
     def batch_losses(self, parts: Mapping[str, nn.Module], everyone: Features, mine: slice) -> Sums:
         """The sum over this rank's pairs.
@@ -154,7 +165,7 @@ class Contrastive(Objective):
             raise StudyError("a step has one pair", why=f"{self.name} tells a pair from the others of its step",
                              fix="raise train.batch to 2 pairs or more", where="train.batch")  # fmt: skip
         alike = self._alike(everyone["caption"], mine)
-        return {self.name: self.told_apart(parts["scale"], image, text, alike, mine)}
+        return {self.term: self.told_apart(parts["scale"], image, text, alike, mine)}
 
     def _alike(self, caption: Tensor, mine: slice) -> Tensor:
         """(m, n): which captions count as that of this rank's pair, its own among them."""

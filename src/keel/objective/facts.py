@@ -10,6 +10,7 @@ from keel.objective.facts_contrastive import CONTRASTIVE
 from keel.objective.facts_images import IMAGES
 from keel.objective.facts_instruct import INSTRUCT
 from keel.objective.facts_mae import MASKED_IMAGES
+from keel.objective.facts_maskvlm import MASKED_PAIRS
 from keel.objective.facts_seq2seq import SEQ2SEQ, TWO_STACKS
 from keel.objective.facts_views import VIEWS
 from keel.objective.trained import judged_pairs, line_work, rtd_models, rtd_v3_models
@@ -188,6 +189,7 @@ FACTS: Mapping[str, Facts] = {
     **IMAGES,
     **MASKED_IMAGES,
     **CONTRASTIVE,
+    **MASKED_PAIRS,
     **VIEWS,
     **HOLDERS,
 }

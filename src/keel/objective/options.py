@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, Literal, NamedTuple, get_args
 
 from keel.errors import Problem, StudyError, nearest
-from keel.objective import corrupt, facts_mae, held, masks, pixels, room
+from keel.objective import corrupt, facts_mae, facts_maskvlm, held, masks, pixels, room
 from keel.objective.checks import one_of, problems_of, settle, shares
 from keel.objective.denoisers import prefixes
 from keel.objective.facts_images import POOLS
@@ -216,6 +216,7 @@ OPTIONS: Mapping[str, Known] = {
                     distil),
     "instruct": Known({"stacks": 1, "packed": True, "cap": 0, "too_long": "refuse"}, instruct),
     "mae": Known(facts_mae.MAE, facts_mae.problems),
+    "maskvlm": Known(facts_maskvlm.MASKVLM, facts_maskvlm.problems),
     "mbart": Known({"language": "", **BART, "share": 0.35, "mean_span": 3.5}, tagged),
     "mixture": Known({"of": {}}, mixture),
     "mlm": Known(MLM, masked),

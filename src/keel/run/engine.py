@@ -94,6 +94,12 @@ def _losses(
     return parallel.inside(parts, lambda: objective.losses(parts, batch, carry, key))
 
 
+def _features(
+    objective: Objective, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key
+) -> Features | None:
+    return parallel.inside(parts, lambda: objective.features(parts, batch, carry, key))
+
+
 class _Gradients:
     """Gradients of a step's terms: into `.grad` at once, or each term `apart` first, so that its norm is known."""
 
@@ -176,7 +182,7 @@ def _couple(
 ) -> Sequence[Features | None]:  # fmt: skip
     """The gradient of the coupled terms by each micro-batch's features; their sums are added to `sums`."""
     with torch.no_grad():
-        given = [_losses(objective, parts, batch, carry, key)[1] for batch, key in zip(batches, keys)]
+        given = [_features(objective, parts, batch, carry, key) for batch, key in zip(batches, keys)]
     assert all(given), "a coupled objective gave no features"
     local = [features for features in given if features is not None]
     rank, number = ranks()
