@@ -62,7 +62,7 @@ class PairHeadsFamily:
         self, shape: Size, precision: Precision, seed: int, ids: Mapping[str, int | None] | None = None,
         head: str = "body",
     ) -> PairHeads:  # fmt: skip
-        """Pixels as a ViT's matrices, biases 0; `hidden` N(0, 1), as pixels are scaled; matches 0: their loss is ln 2."""
+        """Pixels as a ViT's matrices, biases 0; `hidden` N(0, 1), as pixels are; matches 0: their loss is ln 2."""
         made = PairHeads(shape.width, shape.embedding_width, shape.patch)
         generator = torch.Generator().manual_seed(seed)
         made.hidden.normal_(0.0, 1.0, generator=generator)

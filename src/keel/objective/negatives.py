@@ -37,5 +37,6 @@ def drawn(logits: Tensor, allowed: Tensor, uniforms: Tensor) -> Tensor:
     through = torch.softmax(logits.double().masked_fill(~allowed, -torch.inf), 1).cumsum(1)
     # Rounding may leave the last sum below a draw: the last that is allowed then has it.
     last = allowed.shape[1] - 1 - allowed.flip(1).int().argmax(1)
-    found = torch.searchsorted(through.contiguous(), uniforms[:, None].double(), right=True).squeeze(1)
+    asked = uniforms[:, None].double().contiguous()
+    found = torch.searchsorted(through.contiguous(), asked, right=True).squeeze(1)
     return torch.minimum(found, last)
