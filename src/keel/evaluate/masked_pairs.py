@@ -29,9 +29,8 @@ def judge(
 
     The loss's examples hold `tokens`, which of them are `chosen`, and the `inputs` with these hidden.
     """
-    model, known = copy.copy(parts["model"]), loss.vocabulary
-    model.body_dtype = torch.float32  # the same weights, without the products of a mixed run
-    asked, sizes, mask = {**parts, "model": model}, piece_bytes(known) * scale, known.id_of("mask")
+    asked, known = {name: _whole(part) for name, part in parts.items()}, loss.vocabulary
+    model, sizes, mask = asked[loss.fills], piece_bytes(known) * scale, known.id_of("mask")
     nats, stand_for, seen = list[float](), list[float](), list[np.ndarray]()
     for number, sample in enumerate(heldout):
         laid = loss.example(sample, np.random.Generator(np.random.Philox(key=[SEED, number])))
@@ -47,3 +46,12 @@ def judge(
     bar = unigram_bits_per_byte(counts, every, round(size))
     error = ratio_error(nats, stand_for) / math.log(2)
     return Judgement(total / math.log(2) / size, total / len(every), len(every), round(size), error, bar)
+
+
+def _whole(part: Any) -> Any:
+    """The same weights, without the products of a mixed run."""
+    if not hasattr(part, "body_dtype"):
+        return part
+    whole = copy.copy(part)
+    whole.body_dtype = torch.float32
+    return whole

@@ -76,6 +76,12 @@ class Store:
         """The bytes of an image alone."""
         return os.pread(self._opened()[0], int(self.table[number, 1]), int(self.table[number, 0]))
 
+    def caption(self, number: int) -> str | None:
+        """The caption of an image, without its bytes."""
+        offset, size = (int(value) for value in self.table[number, 4:6])
+        found: str | None = json.loads(os.pread(self._opened()[1], size, offset))[1]
+        return found
+
     def labels(self) -> np.ndarray:
         """Class numbers, -1 without a label, shape (images,)."""
         return np.asarray(self.table[:, 2])
