@@ -17,6 +17,8 @@ JUDGES: Mapping[str, str] = {
     "replaced_bits_per_byte": "keel.evaluate.exam:replaced",
     "target_bits_per_byte": "keel.evaluate.exam:target",
     "class_nats": "keel.evaluate.exam:classes",
+    "probe_nats": "keel.evaluate.exam:probe",
+    "pixel_error": "keel.evaluate.exam:pixels",
     "retrieval_nats": "keel.evaluate.exam:retrieved",
 }
 # Held-out samples that a judge reads, those whose keys have the least digests; of others it reads all.
@@ -25,6 +27,8 @@ MOST: Mapping[str, int] = {"retrieval_nats": 1000}
 TEXT_FIELDS = ("loss_nats_per_token", "bits_per_byte", "standard_error")
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "class_nats": ("class_nats", "standard_error", "accuracy"),
+    "probe_nats": ("probe_nats", "standard_error", "accuracy", "knn", "random", "probe"),
+    "pixel_error": ("pixel_error", "standard_error", "floor"),
     "retrieval_nats": ("retrieval_nats", "standard_error", "candidates", "recall"),
 }
 

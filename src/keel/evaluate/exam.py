@@ -14,13 +14,14 @@ from keel.corpus.shards import Shards
 from keel.corpus.store import Corpus
 from keel.corpus.vocabulary import SPECIAL, Vocabulary
 from keel.errors import StudyError
-from keel.evaluate import bits_per_byte, masked_pairs, targets
+from keel.evaluate import bits_per_byte, hidden_pixels, masked_pairs, probed, targets
 from keel.evaluate import classes as labelled
 from keel.evaluate import masked as filling
 from keel.evaluate import replaced as detecting
 from keel.evaluate import retrieved as among
 from keel.evaluate.bits_per_byte import Judgement, unigram_bits_per_byte
 from keel.evaluate.classes import Classed
+from keel.evaluate.probed import Probed
 from keel.evaluate.retrieved import Retrieved
 from keel.objective.base import Objective, Sample
 
@@ -28,7 +29,7 @@ from keel.objective.base import Objective, Sample
 class Exam(NamedTuple):
     """A trained loss with its parts, the text, the positions that the model sees, and held-out samples of that loss.
 
-    `heldout` is made as it is read; judges of a stream of text never read it.
+    `heldout` is made as it is read; judges of a stream of text never read it. `labelled`: training images of a probe.
     """
 
     parts: Mapping[str, Any]
@@ -36,6 +37,7 @@ class Exam(NamedTuple):
     corpus: Corpus
     context: int
     heldout: Iterable[Sample] = ()
+    labelled: Iterable[Sample] = ()
 
     @property
     def model(self) -> Any:
@@ -75,10 +77,7 @@ def masked(exam: Exam) -> Judgement:
 
 def classes(exam: Exam) -> Classed:
     """Nats of the labels of held-out images."""
-    store = exam.corpus
-    if not isinstance(store, Store):
-        raise StudyError("this judge sees images", why=f"the corpus is {store.kind}", where="[data]",
-                         fix="choose a loss that this data can feed")  # fmt: skip
+    store = _images(exam)
     labels = store.labels()
     return labelled.judge(exam.model.library, exam.heldout, labels[~store.heldout() & (labels >= 0)])
 
@@ -86,6 +85,16 @@ def classes(exam: Exam) -> Classed:
 def retrieved(exam: Exam) -> Retrieved:
     """Nats of held-out captions and images among each other."""
     return among.judge(exam.parts, exam.objective, exam.heldout)
+
+
+def probe(exam: Exam) -> Probed:
+    """Nats of held-out labels, by a linear classifier on frozen states."""
+    return probed.judge(exam.model, exam.labelled, exam.heldout, len(_images(exam).classes))
+
+
+def pixels(exam: Exam) -> hidden_pixels.Told:
+    """How well hidden patches of held-out images are told."""
+    return hidden_pixels.judge(exam.parts, exam.objective, exam.heldout)
 
 
 def replaced(exam: Exam) -> Judgement:
@@ -99,6 +108,14 @@ def replaced(exam: Exam) -> Judgement:
 def target(exam: Exam) -> Judgement:
     """Bits per byte of what the loss has its model write."""
     return targets.judge(exam.parts, exam.objective, exam.heldout, _tokens(exam).token_counts(), _scale(exam))
+
+
+def _images(exam: Exam) -> Store:
+    """The corpus, of images."""
+    if not isinstance(exam.corpus, Store):
+        raise StudyError("this judge sees images", why=f"the corpus is {exam.corpus.kind}", where="[data]",
+                         fix="choose a loss that this data can feed")  # fmt: skip
+    return exam.corpus
 
 
 def _scale(exam: Exam) -> float:

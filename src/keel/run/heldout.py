@@ -76,6 +76,19 @@ def samples_of(objective: Objective, corpus: Corpus, want: Want | int, most: int
     yield from (made[place] for place in range(len(made)))
 
 
+def labelled_of(objective: Objective, corpus: Corpus, want: Want, most: int) -> Iterator[Sample]:
+    """Training images that have a label, as they are judged: at most so many, those whose keys have the least digests.
+
+    They are the same whatever the loss or the model. Nothing where the corpus is not of images.
+    """
+    if not isinstance(corpus, Store):
+        return
+    pictures = Pictures(objective, corpus, want._replace(classes=0), held=True)
+    pictures.numbers = np.flatnonzero(~corpus.heldout() & (corpus.labels() >= 0))
+    yield from pictures.stream(Draw(0, place) for place in _few(pictures, most))
+    pictures.close()
+
+
 def _few(pictures: Pictures, most: int) -> list[int]:
     """Places of the images to judge."""
     places = list(range(len(pictures)))

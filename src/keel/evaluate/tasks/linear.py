@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from keel.errors import StudyError
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)  # C of the library: how little the weights are held back
 FOLDS = 5
 FEW = 2000  # with more rows one fold tells penalties apart
+FEW_ODDS = 500  # nats say more of a row than whether it is right
 MOST_STEPS = 1000
 _CHARACTERS = "".join(f"{chr(low)}-{chr(high)}" for low, high in SPACELESS)
 # Runs of letters and digits; a character of a script without spaces, or a mark, by itself.
@@ -28,6 +29,15 @@ class Predicted(NamedTuple):
     """A label for each test row, the penalty that was chosen, and what should be known of the fit."""
 
     labels: NDArray[Any]
+    penalty: float
+    notes: tuple[str, ...]
+
+
+class Odds(NamedTuple):
+    """Probabilities (n, K) of the classes (K,) in order, the penalty that was chosen, and what should be known."""
+
+    probabilities: NDArray[np.float64]
+    classes: NDArray[Any]
     penalty: float
     notes: tuple[str, ...]
 
@@ -61,12 +71,44 @@ def classify(train: Any, labels: Sequence[str], test: Any, scale: bool = False) 
 
     `scale`: features to mean 0 and variance 1 over the training rows.
     """
-    learn()
-    known = np.asarray(labels)
-    penalty = _penalty(train, known, scale)
-    made, warned = _fitted(train, known, penalty, scale)
-    notes = (f"logistic regression was stopped after {MOST_STEPS} steps",) if warned else ()
+    made, penalty, notes = _chosen(train, np.asarray(labels), scale, _right)
     return Predicted(made.predict(test), penalty, notes)
+
+
+def odds(train: Any, labels: Any, test: Any) -> Odds:
+    """The same classifier's probabilities, on scaled features; its penalty is that of the fewest nats on rows left out.
+
+    Example:
+        >>> rows = np.array([[0.0], [0.1], [0.9], [1.0]] * 5)
+        >>> odds(rows, [0, 0, 1, 1] * 5, rows[:1]).probabilities.argmax(1).tolist()
+        [0]
+    """
+    made, penalty, notes = _chosen(train, np.asarray(labels), True, _surprise, few=FEW_ODDS)
+    return Odds(made.predict_proba(test), made.classes_, penalty, notes)
+
+
+Score = Callable[[Any, Any, NDArray[Any]], float]
+
+
+def _right(made: Any, rows: Any, labels: NDArray[Any]) -> float:
+    """Right answers."""
+    return float((made.predict(rows) == labels).sum())
+
+
+def _surprise(made: Any, rows: Any, labels: NDArray[Any]) -> float:
+    """Less the nats of the labels."""
+    places = np.searchsorted(made.classes_, labels)
+    return float(made.predict_log_proba(rows)[np.arange(len(labels)), places].sum())
+
+
+def _chosen(
+    train: Any, labels: NDArray[Any], scale: bool, score: Score, few: int = FEW
+) -> tuple[Any, float, tuple[str, ...]]:
+    """The classifier at its penalty, that penalty, and what should be known."""
+    learn()
+    penalty = _penalty(train, labels, scale, score, few)
+    made, warned = _fitted(train, labels, penalty, scale)
+    return made, penalty, (f"logistic regression was stopped after {MOST_STEPS} steps",) if warned else ()
 
 
 def bag_of_words(train: Sequence[str], labels: Sequence[str], test: Sequence[str]) -> Predicted:
@@ -94,20 +136,20 @@ def vectors() -> Any:
     return TfidfVectorizer(tokenizer=words, token_pattern=None, sublinear_tf=True)
 
 
-def _penalty(train: Any, labels: NDArray[Any], scale: bool) -> float:
-    """The penalty of most right answers on rows left out, the strongest of equals."""
+def _penalty(train: Any, labels: NDArray[Any], scale: bool, score: Score, few: int) -> float:
+    """The penalty of the best score on rows left out, the strongest of equals."""
     from sklearn.model_selection import StratifiedKFold
 
     folds = min(FOLDS, min(Counter(labels.tolist()).values()))
     if folds < 2:
         return 1.0  # a class of one row cannot be left out: the library's own value
     parts = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(np.zeros(len(labels)), labels))
-    right = dict.fromkeys(PENALTIES, 0)
-    for fit, left in parts if len(labels) < FEW else parts[:1]:
+    found = dict.fromkeys(PENALTIES, 0.0)
+    for fit, left in parts if len(labels) < few else parts[:1]:
         for penalty in PENALTIES:
             made, _ = _fitted(train[fit], labels[fit], penalty, scale)
-            right[penalty] += int((made.predict(train[left]) == labels[left]).sum())
-    return max(PENALTIES, key=lambda penalty: (right[penalty], -penalty))
+            found[penalty] += score(made, train[left], labels[left])
+    return max(PENALTIES, key=lambda penalty: (found[penalty], -penalty))
 
 
 def _fitted(train: Any, labels: NDArray[Any], penalty: float, scale: bool) -> tuple[Any, bool]:

@@ -20,8 +20,11 @@ from tokenizers import Tokenizer
 from keel.corpus.tokenizer import load, with_special
 from keel.corpus.vocabulary import Vocabulary, vocabulary_of
 from keel.errors import StudyError
+from keel.evaluate.tasks import Unfit
+from keel.files import read_json
 from keel.model.shapes import FEATURES, folder
 from keel.model.trunk import Trunk
+from keel.plan.spec import SCHEMA as SPEC
 
 Ids = NDArray[np.int64]
 CLASSES: Mapping[str, str] = {
@@ -178,6 +181,20 @@ def opened(path: Path, context: int | None = None) -> Subject:
         raise StudyError("how much text the model sees is not known", why="its config names no context",
                          fix="say the context yourself", where=release.where)  # fmt: skip
     return Subject(library, _whole(text), known, kind, found, release.where, release.family)
+
+
+def of_run(run: Path) -> Subject:
+    """The model that a run has exported. A run knows how much it saw; a config of relative positions says nothing of it.
+
+    Raises:
+        Unfit: the run's model reads no texts alone.
+        StudyError: as `opened`.
+    """
+    spec = read_json(run / "spec.json", SPEC)
+    if spec["family"] not in FEATURES:
+        raise Unfit(f"a {spec['family']} reads no texts", why="it was trained to see images", where=str(run),
+                    fix="judge it on images")  # fmt: skip
+    return opened(run / "model", int(spec["size"]["context"]))
 
 
 def trained(trunk: Trunk, family: str, tokenizer_json: str, vocabulary: Vocabulary, context: int) -> Subject:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from keel.corpus import formats
 from keel.errors import Problem, StudyError, nearest
 from keel.evaluate.uses.table import EVALUATORS, USES, depths, metric_of
-from keel.evaluate.uses.template import template
+from keel.evaluate.uses.template import CHECKS
 from keel.files import digest
 from keel.study import Study, UseCase
 
@@ -19,6 +19,11 @@ MARGIN_SOURCE = "convention: two items in a hundred; none of the study's own was
 YOURS = "yours"
 GROUPS = ("group",)
 WHERE = "[[use_case]]"
+# By module: its package, and the extra that brings it.
+PACKAGES: Mapping[str, tuple[str, str]] = {
+    "sklearn": ("scikit-learn", "eval"), "rouge_score": ("rouge-score", "eval"), "sacrebleu": ("sacrebleu", "eval"),
+    "PIL": ("pillow", "images"),
+}  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -79,14 +84,11 @@ def missing(found: Sequence[Case]) -> list[Problem]:
         for module in EVALUATORS[case.how].modules:
             needs.setdefault(module, []).append(case.name)
     return [
-        Problem(f"{_package(module)} is not installed", f"needed to judge: {', '.join(names)}",
-                "pip install 'keel[eval]'", "environment")
+        Problem(f"{package} is not installed", f"needed to judge: {', '.join(names)}",
+                f"pip install 'keel[{extra}]'", "environment")
         for module, names in needs.items() if find_spec(module) is None
+        for package, extra in [PACKAGES[module]]
     ]  # fmt: skip
-
-
-def _package(module: str) -> str:
-    return {"sklearn": "scikit-learn", "rouge_score": "rouge-score"}.get(module, module)
 
 
 def _case(folder: Path, use: UseCase) -> Case:
@@ -134,7 +136,7 @@ def _setting_problems(use: UseCase, how: str) -> Iterator[Problem]:
                       'write languages = ["en", "de"], the source first', "languages")  # fmt: skip
     if use.prompt is not None and "prompt" in takes:
         try:
-            template(use.prompt)
+            CHECKS[EVALUATORS[how].prompts](use.prompt)
         except StudyError as error:
             yield from error.problems
     if use.accept is not None and not 0 <= use.accept <= 1:

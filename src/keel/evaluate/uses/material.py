@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keel.errors import StudyError
-from keel.evaluate.uses import rows, sentences
+from keel.evaluate.uses import pictures, rows, sentences
 from keel.evaluate.uses.case import Case, cases
-from keel.evaluate.uses.rows import Split, check_classes
+from keel.evaluate.uses.rows import Row, Split, check_classes
 from keel.evaluate.uses.table import EVALUATORS
+from keel.files import sha256_file
 from keel.study import Study
+
+BESIDE = 100  # a row whose image is read beside it takes so much longer than a row of text
 
 
 class Material(NamedTuple):
@@ -26,11 +29,12 @@ class Material(NamedTuple):
     labels: int
 
 
-def material(folder: Path, case: Case) -> Material:
-    """Read, split and check.
+def material(folder: Path, case: Case, *, whole: bool = False) -> Material:
+    """Read, split and check; `whole`: of images all that can be decoded is, not the header alone.
 
     Raises:
-        StudyError: rows that cannot be used, a side left empty, one label only, labels that only test rows have.
+        StudyError: rows or images that cannot be used, a side left empty, one label only, labels that only test rows
+            have.
     """
     evaluator, path = EVALUATORS[case.how], folder / case.eval
     names = case.fields["text"], case.fields["answer"], case.fields.get("group", "")
@@ -39,14 +43,35 @@ def material(folder: Path, case: Case) -> Material:
         words = Split(*(list(sentences.word_rows(side)) for side in made))
         return Material(made, len(words.train), len(words.test), len(check_classes(words)))
     found = rows.read(path, *names)
+    files = pictures.named(path, (row.text for row in found), whole=whole) if evaluator.sees == "images" else {}
     if not evaluator.splits:
-        if len({row.answer for row in found}) < 2:
-            raise StudyError("there is nothing to choose from", why=f"{len(found)} rows name one text to find",
+        answers = len({row.answer for row in found})
+        if answers < 2:
+            raise StudyError("there is nothing to choose from", why=f"{len(found)} rows have one answer",
                              fix="bring rows with different answers", where=str(path))  # fmt: skip
-        return Material(found, 0, len(found), 0)
-    parts = rows.split(found)
+        given: list[Row] = [pictures.placed(row, files) for row in found] if files else found
+        return Material(given, 0, len(given), answers if evaluator.reads == "classes" else 0)
+    parts = pictures.split(found, files) if files else rows.split(found)
     labels = len(check_classes(parts)) if evaluator.reads == "classes" else 0
     return Material(parts, len(parts.train), len(parts.test), labels)
+
+
+def sha256_of(folder: Path, case: Case) -> str:
+    """Digest of all that a case reads: its eval file, and the images that this names.
+
+    Raises:
+        StudyError: rows that cannot be used.
+    """
+    path = folder / case.eval
+    if EVALUATORS[case.how].sees != "images":
+        return sha256_file(path)
+    found = rows.read(path, case.fields["text"], case.fields["answer"])
+    return pictures.sha256_of(path, (row.text for row in found))
+
+
+def most_bytes_of(case: Case, most_bytes: float) -> float:
+    """How large the eval file may be to be read within the time that one of text of `most_bytes` takes."""
+    return most_bytes / (BESIDE if EVALUATORS[case.how].sees == "images" else 1)
 
 
 class Prepared(NamedTuple):
@@ -60,15 +85,17 @@ class Prepared(NamedTuple):
 def prepared(folder: Path, study: Study, most_bytes: float = math.inf) -> Prepared:
     """Every use case with an eval file that an evaluator serves; files up to `most_bytes` are read and checked.
 
+    Without such a bound images are decoded whole; with one their headers are looked at.
+
     Raises:
         StudyError: settings, fields, files or rows that cannot be used, of all use cases at once.
     """
     found, problems = cases(folder, study)
-    late = [case for case in found if (folder / case.eval).stat().st_size > most_bytes]
+    late = [case for case in found if (folder / case.eval).stat().st_size > most_bytes_of(case, most_bytes)]
     known = dict[str, Material]()
     for case in found:
         try:
-            known |= {} if case in late else {case.name: material(folder, case)}
+            known |= {} if case in late else {case.name: material(folder, case, whole=math.isinf(most_bytes))}
         except StudyError as error:
             problems += [each._replace(where=f"{case.name}: {each.where}") for each in error.problems]
     if problems:

@@ -15,7 +15,8 @@ class Evaluator(NamedTuple):
 
     `takes`: settings of a use case -> arguments of the evaluator. `modules` are those of the extra 'eval' that it
     needs. `splits`: rows are split into those to learn from and those to be judged by. `costly`: it trains the whole
-    model, so not every model is judged. `depth`: it gives recall at any k.
+    model, so not every model is judged. `depth`: it gives recall at any k. `sees`: what a row's `text` is, itself or
+    the path of an image beside the file. `prompts`: what its prompt holds (see `template.CHECKS`).
     """
 
     metrics: tuple[str, ...]
@@ -27,12 +28,16 @@ class Evaluator(NamedTuple):
     splits: bool = True
     costly: bool = False
     depth: bool = False
+    sees: Literal["texts", "images"] = "texts"
+    prompts: Literal["texts", "names"] = "texts"
 
 
 TEXTS = ("text", "sentence", "content", "body", "document", "prompt", "question", "input")
 LABELS = ("label", "labels", "class", "category", "target", "answer")
 CLASSES = ("accuracy", "macro-F1")
 OVERLAP = ("rouge_score", "sacrebleu")
+IMAGES = ("image", "file", "path", "file_name", "filename", "image_path")
+CAPTIONS = ("caption", "text", "sentence", "alt", "answer")
 
 # The names of `evaluate.tasks.TASKS`.
 EVALUATORS: Mapping[str, Evaluator] = {
@@ -52,10 +57,23 @@ EVALUATORS: Mapping[str, Evaluator] = {
         ("chrF", "ROUGE-L"), ("text", "source"), ("answer", "translation", "target"),
         {"shots": "each", "languages": "languages"}, OVERLAP,
     ),
+    "image-probe": Evaluator(CLASSES, IMAGES, LABELS, modules=("sklearn", "PIL"), reads="classes", sees="images"),
+    "image-fine-tune": Evaluator(
+        CLASSES, IMAGES, LABELS, modules=("sklearn", "PIL"), reads="classes", costly=True, sees="images"
+    ),
+    "zero-shot": Evaluator(
+        CLASSES, IMAGES, LABELS, {"prompt": "forms"}, ("PIL",), reads="classes", splits=False, sees="images",
+        prompts="names",
+    ),
+    "image-retrieval": Evaluator(
+        ("recall@1", "recall@10", "MRR"), IMAGES, CAPTIONS, {"ks": "ks"}, ("PIL",), splits=False, depth=True,
+        sees="images",
+    ),
 }  # fmt: skip
 
 ANSWERED = "{text}\nAnswer: {answer}"
 LABELLED = "{text}\nLabel: {answer}"
+NAMED = "a photo of a {answer}."  # Radford et al. 2021, arXiv:2103.00020, section 3.1.4
 # Evaluators of a task with their prompt, the first unless said otherwise.
 USES: Mapping[str, Mapping[str, str]] = {
     "text-classification": {"probe": "", "fine-tune": "", "few-shot": LABELLED},
@@ -68,6 +86,10 @@ USES: Mapping[str, Mapping[str, str]] = {
     "question-answering": {"generation": ANSWERED},
     "text-generation": {"generation": ANSWERED},
     "translation": {"translation": ""},
+    "image-classification": {"image-probe": "", "image-fine-tune": ""},
+    "image-feature-extraction": {"image-probe": ""},
+    "zero-shot-image-classification": {"zero-shot": NAMED},
+    "image-text-retrieval": {"image-retrieval": ""},
 }
 UNSERVED = tuple(task for task in TASKS if task not in USES)
 _DEPTH = re.compile(r"recall@([1-9]\d{0,5})")

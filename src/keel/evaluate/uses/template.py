@@ -1,12 +1,13 @@
-"""A prompt's template: where the text stands, and what leads the answer. No torch."""
+"""A prompt's template: where the text stands, and what leads the answer; names of labels in sentences. No torch."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from keel.errors import Problem, StudyError
 
-TEXT, ANSWER = "{text}", "{answer}"
+TEXT, ANSWER, OR = "{text}", "{answer}", "|"
 
 
 class Template(NamedTuple):
@@ -46,3 +47,30 @@ def template(given: str) -> Template:
         problems.append(Problem("nothing stands between {text} and {answer}", "the model could not tell them apart",
                                 "write '{text}\\nLabel: {answer}'", where))  # fmt: skip
     raise StudyError.all(problems)
+
+
+def sentences(given: str) -> tuple[str, ...]:
+    """Sentences in which a label is named, apart by "|": what is said of an image that has it.
+
+    Raises:
+        StudyError: one of them does not hold {answer} once, or holds {text}; all of them.
+
+    Example:
+        >>> sentences("a photo of a {answer}. | a drawing of a {answer}.")
+        ('a photo of a {answer}.', 'a drawing of a {answer}.')
+    """
+    found, problems = tuple(each.strip() for each in given.split(OR)), []
+    for each in found:
+        if each.count(ANSWER) != 1:
+            problems.append(Problem(f"the template holds {ANSWER} {each.count(ANSWER)} times", f"found {each!r}",
+                                    "write it once in each, such as 'a photo of a {answer}.'", "template"))  # fmt: skip
+        if TEXT in each:
+            problems.append(Problem(f"the template holds {TEXT}", "an image has no text to put there",
+                                    f"leave {TEXT} out", "template"))  # fmt: skip
+    if problems:
+        raise StudyError.all(problems)
+    return found
+
+
+# By what an evaluator's prompt holds: a text and its answer, or names alone.
+CHECKS: Mapping[str, Callable[[str], Any]] = {"texts": template, "names": sentences}
