@@ -11,10 +11,10 @@ from keel.corpus.images.store import Store
 from keel.corpus.instructions import Instructions
 from keel.corpus.parallel import Bitext
 from keel.corpus.shards import Shards
-from keel.corpus.store import Corpus
+from keel.corpus.store import Corpus, tokenizer_of
 from keel.corpus.vocabulary import SPECIAL, Vocabulary
 from keel.errors import StudyError
-from keel.evaluate import bits_per_byte, hidden_pixels, masked_pairs, probed, targets
+from keel.evaluate import bits_per_byte, hidden_pixels, masked_captions, masked_pairs, probed, targets
 from keel.evaluate import classes as labelled
 from keel.evaluate import masked as filling
 from keel.evaluate import replaced as detecting
@@ -65,7 +65,12 @@ def causal(exam: Exam) -> Judgement:
 
 
 def masked(exam: Exam) -> Judgement:
-    """Bits per byte of filling in: of a stream of text, or of each pair with both its sides in sight."""
+    """Bits per byte of filling in: of a stream of text, of each pair with both its sides in sight, of captions with
+    their images in sight."""
+    if isinstance(exam.corpus, Store):
+        text = tokenizer_of(exam.corpus)
+        assert text is not None, "captions are stored with their tokenizer"
+        return masked_captions.judge(exam.parts, exam.objective, exam.heldout, exam.corpus, text)
     if not isinstance(exam.corpus, Shards):
         counts = _tokens(exam).token_counts()
         return masked_pairs.judge(exam.parts, exam.objective, exam.heldout, counts, _scale(exam))
