@@ -62,28 +62,58 @@ def decode(data: bytes, background: tuple[int, int, int] = NAMED["white"], name:
         >>> decode(b"").what
         'the file is empty'
     """
+    found, said = _opened(data, background, name, where, whole=True)
+    if found is None or isinstance(found, Bad):
+        assert found is not None, "an image was not decoded"
+        return found
+    return found._replace(notes=(*found.notes, *(f"Pillow warns: {words}" for words in said)))
+
+
+def glimpse(data: bytes, where: str = "") -> Bad | None:
+    """What the header alone tells to be wrong: no image, too large; damage behind it is found by `decode`.
+
+    Example:
+        >>> glimpse(b"<html>").what
+        'the file is no image that is known'
+    """
+    found, _ = _opened(data, NAMED["white"], "", where, whole=False)
+    return found if isinstance(found, Bad) else None
+
+
+def _opened(
+    data: bytes, background: tuple[int, int, int], name: str, where: str, *, whole: bool
+) -> tuple[Decoded | Bad | None, list[str]]:
+    """The image, None where only its header is asked for, or what is wrong; and what the library warned of."""
     from PIL import Image, UnidentifiedImageError
 
     if not data:
-        return Bad("the file is empty", "it has no bytes", where)
+        return Bad("the file is empty", "it has no bytes", where), []
+    found: Decoded | Bad | None
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                found = _decoded(opened, background, name, where)
+                found = _large(opened, where)
+                if found is None and whole:
+                    found = _decoded(opened, background, name, where)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            return Bad("the image is too large to be trusted", str(error)[:200], where)
+            found = Bad("the image is too large to be trusted", str(error)[:200], where)
         except UnidentifiedImageError:
-            return Bad("the file is no image that is known", _start(data), where)
+            found = Bad("the file is no image that is known", _start(data), where)
         except MemoryError:
             raise
         except Exception as error:  # a damaged file may raise almost anything from within the library
-            why = f"{type(error).__name__}: {error}"[:200]
-            return Bad("the image is truncated or damaged", why, where)
-    if isinstance(found, Bad):
-        return found
-    return found._replace(notes=(*found.notes, *(f"Pillow warns: {str(item.message)[:160]}" for item in said)))
+            found = Bad("the image is truncated or damaged", f"{type(error).__name__}: {error}"[:200], where)
+    return found, [str(item.message)[:160] for item in said]
+
+
+def _large(opened: Image, where: str) -> Bad | None:
+    width, height = opened.size
+    if width * height <= MAX_PIXELS:
+        return None
+    why = f"{width} x {height} is {width * height / 1e6:.0f} megapixels, and the most is {MAX_PIXELS / 1e6:.0f}"
+    return Bad("the image is too large to be trusted", why, where)
 
 
 def _start(data: bytes) -> str:
@@ -93,10 +123,6 @@ def _start(data: bytes) -> str:
 def _decoded(opened: Image, background: tuple[int, int, int], name: str, where: str) -> Decoded | Bad:
     from PIL import Image
 
-    width, height = opened.size
-    if width * height > MAX_PIXELS:
-        why = f"{width} x {height} is {width * height / 1e6:.0f} megapixels, and the most is {MAX_PIXELS / 1e6:.0f}"
-        return Bad("the image is too large to be trusted", why, where)
     kind, mode, notes = SAME.get(opened.format or "", opened.format or ""), opened.mode, list[str]()
     notes += _misnamed(name, kind)
     if getattr(opened, "is_animated", False):
