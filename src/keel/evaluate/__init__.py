@@ -16,13 +16,14 @@ JUDGES: Mapping[str, str] = {
     "masked_bits_per_byte": "keel.evaluate.exam:masked",
     "replaced_bits_per_byte": "keel.evaluate.exam:replaced",
     "target_bits_per_byte": "keel.evaluate.exam:target",
+    "masked_caption_bits_per_byte": "keel.evaluate.exam:captions",
     "class_nats": "keel.evaluate.exam:classes",
     "probe_nats": "keel.evaluate.exam:probe",
     "pixel_error": "keel.evaluate.exam:pixels",
     "retrieval_nats": "keel.evaluate.exam:retrieved",
 }
 # Held-out samples that a judge reads, those whose keys have the least digests; of others it reads all.
-MOST: Mapping[str, int] = {"retrieval_nats": 1000, "masked_bits_per_byte": 1000}
+MOST: Mapping[str, int] = {"retrieval_nats": 1000, "masked_caption_bits_per_byte": 1000}
 # The fields of a result that a judge fills.
 TEXT_FIELDS = ("loss_nats_per_token", "bits_per_byte", "standard_error")
 FIELDS: Mapping[str, tuple[str, ...]] = {

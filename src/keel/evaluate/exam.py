@@ -65,12 +65,7 @@ def causal(exam: Exam) -> Judgement:
 
 
 def masked(exam: Exam) -> Judgement:
-    """Bits per byte of filling in: of a stream of text, of each pair with both its sides in sight, of captions with
-    their images in sight."""
-    if isinstance(exam.corpus, Store):
-        text = tokenizer_of(exam.corpus)
-        assert text is not None, "captions are stored with their tokenizer"
-        return masked_captions.judge(exam.parts, exam.objective, exam.heldout, exam.corpus, text)
+    """Bits per byte of filling in: of a stream of text, or of each pair with both its sides in sight."""
     if not isinstance(exam.corpus, Shards):
         counts = _tokens(exam).token_counts()
         return masked_pairs.judge(exam.parts, exam.objective, exam.heldout, counts, _scale(exam))
@@ -78,6 +73,14 @@ def masked(exam: Exam) -> Judgement:
     found = filling.judge(exam.model, exam.vocabulary, held, size, exam.context)
     asked = held[exam.vocabulary.kinds(held) != SPECIAL]
     return found._replace(bar=unigram_bits_per_byte(exam.corpus.token_counts(), asked, size))
+
+
+def captions(exam: Exam) -> Judgement:
+    """Bits per byte of filling in captions, each with its image in sight."""
+    store = _images(exam)
+    text = tokenizer_of(store)
+    assert text is not None, "captions are stored with their tokenizer"
+    return masked_captions.judge(exam.parts, exam.objective, exam.heldout, store, text)
 
 
 def classes(exam: Exam) -> Classed:

@@ -21,10 +21,12 @@ from keel.objective.work import Work
 # halved; ln K where nothing is known of K candidates. Never a loss within a training batch.
 # "probe_nats": as "class_nats", of a linear classifier on frozen states: the loss itself never sees a label.
 # "pixel_error": mean squared error of hidden patches under fixed masks, where nothing has a label.
+# "caption_bits_per_byte": nats of a held-out image's caption and its end, given the image, a byte of the caption.
+# "masked_caption_bits_per_byte": as "masked_bits_per_byte", of held-out captions with their images in sight.
 # "target_bits_per_byte": nats of the target tokens a byte of text, where an encoder reads part of it.
 Judge = Literal[
     "bits_per_byte", "masked_bits_per_byte", "replaced_bits_per_byte", "target_bits_per_byte", "class_nats",
-    "retrieval_nats", "probe_nats", "pixel_error",
+    "retrieval_nats", "probe_nats", "pixel_error", "caption_bits_per_byte", "masked_caption_bits_per_byte",
 ]  # fmt: skip
 # "windows" of packed text, whole "documents" (long ones in pieces), "pairs" of texts, "parallel" lines, "instructions"
 # with their answers, "images" with their labels, "image-text": images with captions.

@@ -127,7 +127,7 @@ UNLOCKS: Mapping[Use, Cite] = {
 }
 MASKED_PAIRS: Mapping[str, Facts] = {
     "maskvlm": Facts(
-        needs=frozenset({"image-text"}), unlocks=UNLOCKS, precludes=NO_CAPTION, judge="masked_bits_per_byte",
+        needs=frozenset({"image-text"}), unlocks=UNLOCKS, precludes=NO_CAPTION, judge="masked_caption_bits_per_byte",
         families=("clip-vision",), roles=roles, group=GROUP, reads="image-text", models=models,
     ),
 }  # fmt: skip

@@ -115,6 +115,8 @@ DEFAULTS: Mapping[Judge, Defaults] = {
     "retrieval_nats": CLASSED,
     "probe_nats": CLASSED,
     "pixel_error": CLASSED,
+    "caption_bits_per_byte": CLASSED,
+    "masked_caption_bits_per_byte": CLASSED,
 }
 
 
