@@ -147,6 +147,7 @@ MEASURES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "R@1 of captions": ("recall", "caption_of_image", "R@1", "value"),
         "R@1 of images": ("recall", "image_of_caption", "R@1", "value"),
     },
+    "caption_bits_per_byte": {"exact captions": ("captions", "exact", "value")},
 }
 
 

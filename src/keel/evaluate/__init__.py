@@ -21,9 +21,12 @@ JUDGES: Mapping[str, str] = {
     "probe_nats": "keel.evaluate.exam:probe",
     "pixel_error": "keel.evaluate.exam:pixels",
     "retrieval_nats": "keel.evaluate.exam:retrieved",
+    "caption_bits_per_byte": "keel.evaluate.exam:captions",
 }
 # Held-out samples that a judge reads, those whose keys have the least digests; of others it reads all.
-MOST: Mapping[str, int] = {"retrieval_nats": 1000, "masked_caption_bits_per_byte": 1000}
+MOST: Mapping[str, int] = {
+    "retrieval_nats": 1000, "masked_caption_bits_per_byte": 1000, "caption_bits_per_byte": 1000,
+}  # fmt: skip
 # The fields of a result that a judge fills.
 TEXT_FIELDS = ("loss_nats_per_token", "bits_per_byte", "standard_error")
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -31,6 +34,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "probe_nats": ("probe_nats", "standard_error", "accuracy", "knn", "random", "probe"),
     "pixel_error": ("pixel_error", "standard_error", "floor"),
     "retrieval_nats": ("retrieval_nats", "standard_error", "candidates", "recall"),
+    "caption_bits_per_byte": (*TEXT_FIELDS, "captions", "candidates", "recall"),
 }
 
 

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 OBJECTIVES: Mapping[str, str] = {
     "alexatm": "keel.objective.alexatm:AlexaTM",
     "bart": "keel.objective.bart:BART",
+    "captioning": "keel.objective.captioning:Captioning",
     "classify": "keel.objective.classify:Classify",
     "clip": "keel.objective.contrastive:CLIP",
     "clm": "keel.objective.clm:CLM",
+    "coca": "keel.objective.coca:CoCa",
     "dino": "keel.objective.dino:DINO",
     "distil": "keel.objective.distil:Distil",
     "instruct": "keel.objective.instruct:Instruct",

@@ -19,11 +19,10 @@ from torch.nn.functional import logsigmoid, normalize
 
 from keel.errors import StudyError
 from keel.model.shapes import Size
-from keel.objective import text_towers
+from keel.objective import captioned, text_towers
 from keel.objective.base import (
     Around,
     Batch,
-    Branch,
     Carry,
     Example,
     Features,
@@ -31,7 +30,6 @@ from keel.objective.base import (
     Objective,
     Part,
     Sample,
-    Scratch,
     Start,
     Stats,
     Sums,
@@ -71,10 +69,7 @@ class Contrastive(Objective):
         alike = "positives of each other" if at["duplicates"] == "positives" else "told apart, which nothing can do"
         self.notes = (f"pairs of a batch with the same caption are {alike}",)
         self.tower = self.text_tower(at)
-        self.notes += self.tower.notes()
-        if at["too_long"] == "shorten":
-            room = self.tower.room
-            self.notes += (f"of captions longer than {room} tokens the first {room} are read",)
+        self.notes += captioned.notes(self.tower, at)
 
     def text_tower(self, at: Mapping[str, Any]) -> TextTower:
         """The one that the options name."""
@@ -94,9 +89,7 @@ class Contrastive(Objective):
         Raises:
             StudyError: the start is a release or another run; or there is no such text tower.
         """
-        if not isinstance(start, Scratch | Branch):
-            raise StudyError(f"{self.name} cannot start from a {start.kind}", why="its two towers have one start",
-                             fix="start from scratch", where="start")  # fmt: skip
+        captioned.check_start(self.name, start)
         return {
             "model": Part(family=family, size=size, start=start, head="joint"),
             **self.tower.parts(size, start, self.vocabulary),
@@ -113,31 +106,14 @@ class Contrastive(Objective):
         Raises:
             StudyError: the sample lacks its image or its caption, or is too long and may not be shortened.
         """
-        room = self.tower.room
-        if sample.image is None or not len(sample.tokens):
-            lacks = "image" if sample.image is None else "caption"
-            raise StudyError(f"sample {sample.id} has no {lacks}", why=f"{self.name} reads images with their captions",
-                             fix="bring pairs, or choose another loss", where="data")  # fmt: skip
-        if len(sample.tokens) > room and self.options["too_long"] == "refuse":
-            raise StudyError(f"the caption of sample {sample.id} has {len(sample.tokens)} tokens",
-                             why=f"the text tower reads {room} beside its special tokens",
-                             fix="raise text_context, or set too_long to 'shorten'", where="too_long")  # fmt: skip
-        tokens = self.tower.wrap(sample.tokens[:room], self.vocabulary)
+        tokens = captioned.tokens_of(sample, self.tower, self.options, self.name, self.vocabulary)
         digest = np.frombuffer(hashlib.blake2b(tokens.tobytes(), digest_size=16).digest(), np.int64)
-        return {"pixels": sample.image, "tokens": tokens, "digest": digest}
+        return {"pixels": captioned.image_of(sample), "tokens": tokens, "digest": digest}
 
     def collate(self, examples: Sequence[Example], ids: Sequence[int]) -> Batch:
         """Captions padded to the longest, where nothing looks."""
-        longest = max(len(example["tokens"]) for example in examples)
-        tokens = np.full((len(examples), longest), self.tower.pad(self.vocabulary), np.int64)
-        mask = np.zeros_like(tokens)
-        for row, example in enumerate(examples):
-            length = len(example["tokens"])
-            tokens[row, :length], mask[row, :length] = example["tokens"], 1
-        tensors = {
-            "images": torch.from_numpy(np.stack([example["pixels"] for example in examples])),
-            "tokens": torch.from_numpy(tokens), "mask": torch.from_numpy(mask), "digests": stack(examples, "digest"),
-        }  # fmt: skip
+        tensors = captioned.padded(examples, self.tower.pad(self.vocabulary))
+        tensors["digests"] = stack(examples, "digest")
         return Batch(tensors, {self.term: len(examples)}, tuple(ids))
 
     def losses(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keel.objective.fact import Cite, Facts, Judge, Use, no_roles
+from keel.objective.facts_captions import CAPTIONS
 from keel.objective.facts_contrastive import CONTRASTIVE
 from keel.objective.facts_images import IMAGES
 from keel.objective.facts_instruct import INSTRUCT
@@ -189,6 +190,7 @@ FACTS: Mapping[str, Facts] = {
     **IMAGES,
     **MASKED_IMAGES,
     **CONTRASTIVE,
+    **CAPTIONS,
     **MASKED_PAIRS,
     **VIEWS,
     **HOLDERS,

@@ -13,6 +13,8 @@ from keel.errors import Problem, StudyError, nearest
 from keel.objective import corrupt, facts_mae, facts_maskvlm, held, masks, pixels, room
 from keel.objective.checks import one_of, problems_of, settle, shares
 from keel.objective.denoisers import prefixes
+from keel.objective.facts_captions import CAPTIONING, COCA
+from keel.objective.facts_captions import problems as caption_problems
 from keel.objective.facts_images import POOLS
 from keel.objective.pixels import PIXELS
 from keel.objective.sentences import How
@@ -208,9 +210,11 @@ def mixture(at: Given) -> Found:
 OPTIONS: Mapping[str, Known] = {
     "alexatm": Known({"share": 0.15, "mean_span": 3.0, "clm": 0.2, "low": 0.2, "high": 0.8, "thaw_step": 0}, alexatm),
     "bart": Known(BART, infilled),
+    "captioning": Known(CAPTIONING, caption_problems),
     "classify": Known({"pool": "own", **PIXELS}, classify),
     "clip": Known(PAIRS, contrastive),
     "clm": Known({}, nothing),
+    "coca": Known(COCA, caption_problems),
     "dino": Known(DINO, dino_problems),
     "distil": Known({"of": {}, "teacher": {}, "alpha": 0.5, "temperature": 2.0, "top": 0, "cosine": 0.0, "map": {}},
                     distil),
