@@ -24,6 +24,7 @@ DETR = "Carion et al. 2020, arXiv:2005.12872"
 LATENT = "Rombach et al. 2022, arXiv:2112.10752"
 IMAGEN = "Saharia et al. 2022, arXiv:2205.11487"
 DIT = "Peebles and Xie 2022, arXiv:2212.09748"
+CAPPA = "Tschannen et al. 2023, arXiv:2306.07915"
 PIX2STRUCT = "Lee et al. 2022, arXiv:2210.03347"
 
 DENSE: Mapping[Use, Cite] = {
@@ -72,6 +73,15 @@ VISION: Mapping[str, Kind] = {
         {"image-text-to-text": Cite("captions and short answers", COCA), **DENSE},
         {"text-to-image": NO_CAPTION["text-to-image"]}, ("coca",),
         "both losses act on image-text pairs, and labels count as text", balanced=True,
+    ),
+    "captioning": Kind(
+        "vision-language",
+        {"image-to-text": Cite("writes the caption", CAPPA),
+         "image-feature-extraction": Cite("states of the image", CAPPA)},
+        {"visual-question-answering": Cite("after fine-tuning", CAPPA),
+         "image-classification": Cite("a linear layer on its image states, or fine-tuning", CAPPA)},
+        {"image-text-retrieval": Cite("has no space that images and texts share", COCA),
+         "text-to-image": NO_CAPTION["text-to-image"]}, ("captioning",),
     ),
     "matched": Kind(
         "vision-language",
