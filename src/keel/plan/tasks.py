@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from keel.errors import Problem
 from keel.evaluate.uses.case import YOURS, Case, missing, unserved
-from keel.evaluate.uses.material import Material, prepared
+from keel.evaluate.uses.material import Material, most_bytes_of, prepared
 from keel.study import Study
+from keel.units import show_bytes
 
 PLAN_BYTES = 10_000_000  # what is larger is checked when the run starts, so that a plan stays under a second
 
@@ -31,8 +32,9 @@ def asked(folder: Path, study: Study) -> Asked:
         return Asked([], [], [])
     found, known, late = prepared(folder, study, PLAN_BYTES)
     later = [
-        Problem(f"the rows of {case.eval} are not read yet", f"it is over {PLAN_BYTES // 10**6} MB",
-                "`keel run` checks them before it trains", case.name) for case in late
+        Problem(f"the rows of {case.eval} are not read yet", f"it is over {show_bytes(most)}",
+                "`keel run` checks them before it trains", case.name)
+        for case in late for most in [most_bytes_of(case, PLAN_BYTES)]
     ]  # fmt: skip
     lines = [line for case in found for line in _lines(case, known.get(case.name))]
     result = [_values(case, known.get(case.name)) for case in found]

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from keel.errors import Problem, StudyError
 from keel.evaluate.choice import LEVEL, Judged, choose, longest
 from keel.evaluate.uses.case import Case, cases, missing
-from keel.evaluate.uses.material import prepared
+from keel.evaluate.uses.material import prepared, sha256_of
 from keel.evaluate.uses.table import EVALUATORS
-from keel.files import digest, read_json, sha256_file, write_json
+from keel.files import digest, read_json, write_json
 from keel.plan.verb import runs_of
 from keel.progress import Progress
 from keel.run import judging
@@ -69,7 +69,7 @@ def ask(
     models = exported(folder, runs_of(plan))
     if not found or not models:
         return [], []
-    shas = {case.name: sha256_file(folder / case.eval) for case in found}
+    shas = {case.name: sha256_of(folder, case) for case in found}
     todo = {model: some for model in models if (some := _todo(folder, model, found, models, shas))}
     writes = []
     if todo:
@@ -105,7 +105,7 @@ def exported(folder: Path, experiments: Sequence[Mapping[str, Any]]) -> list[Exp
 
 
 def _is_exported(run: Path) -> bool:
-    return (run / "model" / "config.json").is_file() and (run / "result.json").is_file()
+    return (run / "model").is_dir() and (run / "result.json").is_file()
 
 
 def _recipe(item: Mapping[str, Any], by_id: Mapping[str, Any]) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 
 from keel.errors import Preempted, StudyError
 from keel.evaluate.choice import accepted
-from keel.evaluate.tasks import TASKS
+from keel.evaluate.tasks import SUBJECTS, TASKS, Unfit
 from keel.evaluate.uses.case import Case
-from keel.evaluate.uses.material import material
-from keel.files import read_json, sha256_file, write_json
-from keel.plan.spec import SCHEMA as SPEC
+from keel.evaluate.uses.material import material, sha256_of
+from keel.evaluate.uses.table import EVALUATORS
+from keel.files import read_json, write_json
 
 SCHEMA = "keel.tasks/1"
 FILE = "tasks.json"
@@ -31,29 +31,43 @@ def judge(task: Mapping[str, Any], tell: Callable[[dict[str, Any]], None], stopp
         Preempted: asked to end; what is written stays.
         StudyError: the model cannot be opened, or an eval file has changed under our hands.
     """
-    from keel.evaluate.tasks.subject import opened
-
     folder, study = Path(task["folder"]), Path(task["study"])
+    subjects = dict[str, Any]()
     with _at_once():
-        # A run knows how much it saw; a config of relative positions says nothing of it.
-        subject = opened(folder / "model", int(read_json(folder / "spec.json", SPEC)["size"]["context"]))
         for number, values in enumerate(task["cases"]):
             if stopped():
                 raise Preempted
             case = Case(**values)
             tell({"progress": {"done": number, "case": case.name}})
-            record(folder, case, judged(subject, study, case, task["spec_sha256"]), task["spec_sha256"])
+            sees = EVALUATORS[case.how].sees
+            if sees not in subjects:
+                subjects[sees] = opened(folder, sees)
+            record(folder, case, judged(subjects[sees], study, case, task["spec_sha256"]), task["spec_sha256"])
         tell({"progress": {"done": len(task["cases"]), "case": ""}})
+
+
+def opened(folder: Path, sees: str) -> Any:
+    """The run's model as evaluators ask it that see texts or images; or why it is none of that kind."""
+    try:
+        return _called(SUBJECTS[sees])(folder)
+    except Unfit as error:
+        return error
+
+
+def _called(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
 
 
 def judged(subject: Any, study: Path, case: Case, spec_sha256: str) -> dict[str, Any]:
     """The entry of a case: its identity, and what was found or why this model cannot serve it."""
-    eval_sha256 = sha256_file(study / case.eval)
+    eval_sha256 = sha256_of(study, case)
     given = material(study, case).given
-    module, _, name = TASKS[case.how].partition(":")
     result, problem = None, None
     try:
-        result = getattr(import_module(module), name)(subject, given, **case.settings).json()
+        if isinstance(subject, Unfit):
+            raise subject
+        result = _called(TASKS[case.how])(subject, given, **case.settings).json()
     except StudyError as error:
         problem = error.problems[0]._asdict()
     return {

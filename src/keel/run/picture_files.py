@@ -40,6 +40,7 @@ def processor(settings: Settings) -> dict[str, Any]:
         "size": {"shortest_edge": at.resize or at.size}, "resample": BICUBIC, "do_center_crop": True,
         "crop_size": {"height": at.size, "width": at.size}, "do_rescale": True, "rescale_factor": 1 / 255,
         "do_normalize": True, "image_mean": list(at.mean), "image_std": list(at.std),
+        "background": at.background,  # ours: what shows through; the library would drop what is transparent
     }  # fmt: skip
 
 

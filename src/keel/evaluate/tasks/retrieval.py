@@ -30,9 +30,7 @@ def retrieval(subject: Subject, rows: Sequence[Row], ks: Sequence[int] = (1, 10)
     if len(texts) < 2:
         raise StudyError("there is nothing to choose from", why=f"{len(rows)} rows name {len(texts)} text to find",
                          fix="bring rows with different answers", where="rows")  # fmt: skip
-    if any(isinstance(k, bool) or not isinstance(k, int) or k < 1 for k in ks):
-        raise StudyError(f"recall at {list(ks)} cannot be told", why="k counts texts, from the first", where="ks",
-                         fix="write whole numbers of 1 or more")  # fmt: skip
+    check_depths(ks)
     right = _right(rows, texts)
     queries = [row.text for row in rows]
     words = vectors().fit(texts)
@@ -40,6 +38,15 @@ def retrieval(subject: Subject, rows: Sequence[Row], ks: Sequence[int] = (1, 10)
     beside = (words.transform(queries) @ words.transform(texts).T).toarray()
     found, theirs = (_measures(ranks(each, right), ks) for each in (near, beside))
     return compared("retrieval", found, theirs, baseline="TF-IDF", train=0, level=level, groups=groups_of(rows))
+
+
+def check_depths(ks: Sequence[int]) -> None:
+    """Raises:
+    StudyError: recall cannot be taken at one of these.
+    """
+    if any(isinstance(k, bool) or not isinstance(k, int) or k < 1 for k in ks):
+        raise StudyError(f"recall at {list(ks)} cannot be told", why="k counts candidates, from the first", where="ks",
+                         fix="write whole numbers of 1 or more")  # fmt: skip
 
 
 def ranks(near: NDArray[np.float64], right: Sequence[NDArray[np.int64]]) -> Scores:

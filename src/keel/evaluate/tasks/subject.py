@@ -168,10 +168,7 @@ def opened(path: Path, context: int | None = None) -> Subject:
     release = folder.read(path)
     kind = FEATURES[release.family].kind
     library = _loaded(release, kind)
-    if not (path / "tokenizer.json").is_file():
-        raise StudyError("tokenizer.json is missing", why="without it no text can be read", where=release.where,
-                         fix="download the folder whole, or save its fast tokenizer there")  # fmt: skip
-    text = (path / "tokenizer.json").read_text(encoding="utf-8")
+    text = tokenizer_of(path)
     known, found = vocabulary_of(text), context or release.context()
     rows = library.get_input_embeddings().weight.shape[0]
     if known.size > rows:
@@ -180,11 +177,23 @@ def opened(path: Path, context: int | None = None) -> Subject:
     if found is None:
         raise StudyError("how much text the model sees is not known", why="its config names no context",
                          fix="say the context yourself", where=release.where)  # fmt: skip
-    return Subject(library, _whole(text), known, kind, found, release.where, release.family)
+    return Subject(library, whole(text), known, kind, found, release.where, release.family)
+
+
+def tokenizer_of(path: Path) -> str:
+    """tokenizer.json of a folder.
+
+    Raises:
+        StudyError: it is missing.
+    """
+    if not (path / "tokenizer.json").is_file():
+        raise StudyError("tokenizer.json is missing", why="without it no text can be read", where=str(path),
+                         fix="download the folder whole, or save its fast tokenizer there")  # fmt: skip
+    return (path / "tokenizer.json").read_text(encoding="utf-8")
 
 
 def of_run(run: Path) -> Subject:
-    """The model that a run has exported. A run knows how much it saw; a config of relative positions says nothing of it.
+    """The model that a run has exported. The run knows how much it saw; a config of relative positions does not.
 
     Raises:
         Unfit: the run's model reads no texts alone.
@@ -200,10 +209,10 @@ def of_run(run: Path) -> Subject:
 def trained(trunk: Trunk, family: str, tokenizer_json: str, vocabulary: Vocabulary, context: int) -> Subject:
     """The model of a run in memory; `vocabulary` is the run's, with the tokens that its loss added."""
     text = with_special(tokenizer_json, vocabulary.special)
-    return Subject(trunk.library, _whole(text), vocabulary, FEATURES[family].kind, context, family, family)
+    return Subject(trunk.library, whole(text), vocabulary, FEATURES[family].kind, context, family, family)
 
 
-def _whole(tokenizer_json: str) -> Tokenizer:
+def whole(tokenizer_json: str) -> Tokenizer:
     """The tokenizer without the cut and the filling that releases bring along."""
     made = load(tokenizer_json)
     made.no_truncation()
@@ -213,27 +222,36 @@ def _whole(tokenizer_json: str) -> Tokenizer:
 
 def _loaded(release: folder.Folder, kind: str) -> Any:
     import transformers
-    from safetensors import SafetensorError
 
-    with _quiet():
-        try:
-            library, info = getattr(transformers, CLASSES[kind]).from_pretrained(
-                release.path, output_loading_info=True, use_safetensors=True, local_files_only=True, dtype=torch.float32
-            )
-        except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
-            raise StudyError("the weights cannot be read", why=f"{type(error).__name__}: {str(error)[:300]}",
-                             fix="download the folder again", where=release.where) from error  # fmt: skip
+    return library_of(release.path, getattr(transformers, CLASSES[kind]))
+
+
+def library_of(path: Path, kind: Any, **more: Any) -> Any:
+    """The library's module of a class from a folder, in fp32, none of its weights made afresh.
+
+    Raises:
+        StudyError: weights that cannot be read, or that would be made afresh.
+    """
+    with reading(path):
+        library, info = kind.from_pretrained(
+            path, output_loading_info=True, use_safetensors=True, local_files_only=True, dtype=torch.float32, **more
+        )
     missing = sorted(name for name in info["missing_keys"] if not any(part in name for part in UNUSED))
     if missing:
-        raise StudyError(f"{missing[0]} is not among the weights", where=release.where,
+        raise StudyError(f"{missing[0]} is not among the weights", where=str(path),
                          why=f"{len(missing)} weights would be made afresh, and no answer would be the model's",
                          fix="bring a release that has them, or ask another kind of task")  # fmt: skip
     return library.eval()
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """What the library says of missing weights is said by us."""
+def reading(path: Path) -> Iterator[None]:
+    """What the library says of weights is said by us.
+
+    Raises:
+        StudyError: they cannot be read.
+    """
+    from safetensors import SafetensorError
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -241,6 +259,9 @@ def _quiet() -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+        raise StudyError("the weights cannot be read", why=f"{type(error).__name__}: {str(error)[:300]}",
+                         fix="download the folder again", where=str(path)) from error  # fmt: skip
     finally:
         logging.set_verbosity(level)
         if bars:

@@ -17,7 +17,7 @@ FIX = "mend or remove it: a row names its image by a path relative to the eval f
 
 
 class Named(NamedTuple):
-    """An image file of a row, and the sha256 of its bytes."""
+    """An image file of a row, and the sha256 of its bytes; of equal files the first one."""
 
     path: Path
     sha256: str
@@ -30,7 +30,7 @@ def named(table: Path, names: Iterable[str], *, whole: bool = False) -> dict[str
         StudyError: files that are missing or no sound images, all counted, the first of them named; no Pillow.
     """
     need_pillow()
-    found, wrong = dict[str, Named](), Tally()
+    found, first, wrong = dict[str, Named](), dict[str, Path](), Tally()
     for name in dict.fromkeys(names):
         path = table.parent / name
         try:
@@ -42,7 +42,8 @@ def named(table: Path, names: Iterable[str], *, whole: bool = False) -> dict[str
         seen = decode(data, where=str(path)) if whole else glimpse(data, str(path))
         if isinstance(seen, Bad):
             wrong.add(seen)
-        found[name] = Named(path, sha256_bytes(data))
+        sha256 = sha256_bytes(data)
+        found[name] = Named(first.setdefault(sha256, path), sha256)
     if wrong:
         raise StudyError.all(each._replace(where=str(table)) for each in wrong.problems(FIX))
     return found

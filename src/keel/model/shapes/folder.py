@@ -174,11 +174,16 @@ def read(path: Path) -> Folder:
     if not path.is_dir():
         raise StudyError("the folder of the released model is not there", why="no such folder", where=str(path),
                          fix="download it whole, or correct its path")  # fmt: skip
-    config = _config(path)
-    return Folder(path, _family(path, config), config, _weights(path))
+    config = config_of(path)
+    return Folder(path, _family(path, config), config, weights_of(path))
 
 
-def _config(path: Path) -> Mapping[str, Any]:
+def config_of(path: Path) -> Mapping[str, Any]:
+    """What config.json says.
+
+    Raises:
+        StudyError: it is missing, or no object.
+    """
     try:
         found = json.loads((path / "config.json").read_text(encoding="utf-8"))
         assert isinstance(found, dict), "it is no object"
@@ -204,8 +209,12 @@ def _family(path: Path, config: Mapping[str, Any]) -> str:
     return next((name for name in families if FEATURES[name].tied == tied), families[0])
 
 
-def _weights(path: Path) -> tuple[str, ...]:
-    """Names of the files with weights, the index of shards first."""
+def weights_of(path: Path) -> tuple[str, ...]:
+    """Names of the files with weights, the index of shards first.
+
+    Raises:
+        StudyError: they are missing, incomplete, or pickles.
+    """
     if (path / WHOLE).is_file():
         return (WHOLE,)
     if (path / INDEX).is_file():
