@@ -80,11 +80,11 @@ def _checked_params(item: Mapping[str, Any], spec: Spec, corpus: Corpus) -> int:
 
 
 def _meta_params(spec: Spec, ids: Mapping[str, Any]) -> int:
-    """Parameters of the library's own models, built without memory; tied tables count once."""
+    """Parameters of all that a run gives, built without memory; tied tables count once."""
     total = 0
     for part in given(spec.objective, spec.options, spec.family, Size(**spec.size)):
         family = part.family or spec.family
         with torch.device("meta"):
-            made = model.load(family).module(SHAPES[family].shape(part.size), part.head, ids)
+            made = model.load(family).build(SHAPES[family].shape(part.size), spec.precision, 0, ids, part.head)
         total += part.free_params + sum(weight.numel() for weight in made.parameters())
     return total
