@@ -188,7 +188,7 @@ class MaskVLM(CLIP):
     ) -> tuple[Tensor, Tensor]:
         """The sum over pairs that belong together and those that do not, and how many are told right."""
         heads: Any = parts["heads"]
-        image, text = self._pairs(parts, batch, features, key)
+        image, text = self.pairs(parts, batch, features, key)
         seen, read, there = whole.image[image], whole.text[text], whole.there[text]
         states = parts["image_reads"](seen, read, None, there), parts["text_reads"](read, seen, there, None)
         logits = heads.matched(*(state[:, 0] for state in states))
@@ -196,7 +196,7 @@ class MaskVLM(CLIP):
         right = (logits.argmax(1) == labels).sum().to(logits.dtype)
         return cross_entropy(logits, labels, reduction="sum"), right
 
-    def _pairs(
+    def pairs(
         self, parts: Mapping[str, nn.Module], batch: Batch, features: Features, key: Key
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Places of images and of captions: all pairs, then images with another caption, then captions with another."""
