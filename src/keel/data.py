@@ -13,7 +13,6 @@ from keel.errors import Problem
 
 Kind = Literal["text", "parallel", "instructions", "images", "image-text"]
 OF_IMAGES: tuple[Kind, ...] = ("images", "image-text")
-NOT_TRAINED = "no loss on images without labels has a ladder as yet"
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 WHERE = "study.toml: [data]"
 OF_TEXT = ("text", "time")

@@ -8,6 +8,7 @@ tokenizer, family and size. All arms have as many FLOP as their baseline.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from keel.errors import Problem, StudyError, nearest
@@ -19,6 +20,7 @@ from keel.plan.captions import with_room
 from keel.plan.defaults import Defaults, defaults_of, masking_rate
 from keel.plan.experiment import Experiment
 from keel.plan.family_arms import families_of, size_of
+from keel.plan.fed import classes_of, fed_by, with_judge
 from keel.plan.frame import Inputs
 from keel.plan.ladder import Frame
 from keel.plan.losses import options_under, with_languages
@@ -105,6 +107,7 @@ def _loss_arm(given: _Given, name: str) -> Experiment | Problem:
     options: Mapping[str, Any] = said
     frame, base = given.frame, given.baseline
     try:
+        options = with_judge(name, options, fed_by(given.inputs.study, given.inputs.corpus))
         facts = facts_of(name, options)
         options = with_languages(options, facts, given.inputs.study)
         if (rate := masking_rate(name, options)) is not None:
@@ -116,9 +119,10 @@ def _loss_arm(given: _Given, name: str) -> Experiment | Problem:
         return Problem(f"no arm for the loss {name}: {what}", why, fix, f"[set] {OPTIONS}{name}")
     family = base.spec.family if base.spec.family in facts.families else facts.families[0]
     vocabulary = frame.tokens + len(added)
-    size = Size(**dict(base.spec.size) | {"vocabulary": vocabulary})
+    size = Size(**dict(base.spec.size) | {"vocabulary": vocabulary, "classes": 0})
     if problems := SHAPES[family].problems(size):
         return Problem(f"no arm for the loss {name}", f"{problems[0].what}: {problems[0].why}", problems[0].fix, "arms")
+    size = replace(size, classes=classes_of(given.inputs.corpus, name, options, family, size))
     return _at_equal_flop(
         given, (name, options, family), size, own_data(given.inputs.corpus, given.recipe, family, frame.tokens),
         why=f"the loss {name} in place of {base.spec.objective}",

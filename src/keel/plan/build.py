@@ -38,7 +38,7 @@ def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
         item for seed_shift, rung in _with_replicates(choices, rungs)
         for item in _experiments(inputs, frame, rung, recipe_, seed_shift)
     ]  # fmt: skip
-    offered = proposals(inputs.study, inputs.category)
+    offered = proposals(inputs.study, inputs.category, inputs.corpus)
     found = arms_of(inputs, choices, frame, recipe_, experiments, [item["loss"] for item in offered])
     return {
         "as_of": as_of,

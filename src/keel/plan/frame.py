@@ -41,7 +41,7 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
     row = vocabulary_row(inputs.corpus["tokens"], float(inputs.corpus["split"]["train_bytes"]), choices)
     vocabulary = int(row["vocabulary"])
     shared = {name: value for name, value in choices.overrides.items() if name.startswith("model.")}
-    loss = loss_of(inputs.study, choices, inputs.category)
+    loss = loss_of(inputs.study, choices, inputs.category, inputs.corpus)
     budget_s = seconds_of(inputs, choices)
 
     def at(widths: Sequence[int]) -> tuple[Frame, float]:

@@ -10,6 +10,7 @@ from keel.errors import StudyError
 from keel.model.shapes import SHAPES, VISION, Size, head_width
 from keel.model.shapes.vision_check import patches_of
 from keel.model.shapes.vision_ladder import RULES, at
+from keel.plan.fed import classes_of
 from keel.plan.frame import THUMB, Inputs, seconds_of, widest, widths_of
 from keel.plan.ladder import Frame
 from keel.plan.losses import Loss, loss_of
@@ -27,14 +28,13 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
         StudyError: images without labels for a loss that needs them; a side that patches do not fill.
     """
     seen = inputs.corpus
-    loss = loss_of(inputs.study, choices, inputs.category)
+    loss = loss_of(inputs.study, choices, inputs.category, inputs.corpus)
     side, patch = sides_of(seen, choices)
-    classes = int((seen.get("classes") or {}).get("count") or 0)
     unique = float(seen["split"]["train_images"]) * patches_of(side, patch)
     budget_s = seconds_of(inputs, choices)
 
     def frames(widths: Sequence[int]) -> tuple[Frame, float]:
-        return _frame(choices, loss, widths, side, patch, classes), unique
+        return _frame(choices, loss, widths, side, patch, seen), unique
 
     frame, _ = frames(widths_of(choices, widest(inputs, frames, budget_s), budget_s))
     tell(choices, frame, seen, unique)
@@ -66,14 +66,17 @@ def sides_of(seen: Mapping[str, Any], choices: Choices) -> tuple[int, int]:
     return int(side), patch
 
 
-def _frame(choices: Choices, loss: Loss, widths: Sequence[int], side: int, patch: int, classes: int) -> Frame:
-    sizes = sizes_of(choices, loss.family, widths, side, patch, classes=classes)
+def _frame(
+    choices: Choices, loss: Loss, widths: Sequence[int], side: int, patch: int, seen: Mapping[str, Any]
+) -> Frame:  # fmt: skip
+    sizes = sizes_of(choices, loss.family, widths, side, patch)
+    classes = classes_of(seen, loss.name, loss.options, loss.family, sizes[0])
+    sizes = tuple(replace(size, classes=classes) for size in sizes)
     return Frame(loss.name, loss.options, loss.family, sizes, sizes[0].context, 0)
 
 
 def sizes_of(
-    choices: Choices, family: str, widths: Sequence[int], side: int, patch: int, *, classes: int = 0,
-    vocabulary: int = 0,
+    choices: Choices, family: str, widths: Sequence[int], side: int, patch: int, *, vocabulary: int = 0
 ) -> tuple[Size, ...]:  # fmt: skip
     """A size for each width; `vocabulary`: that of a text beside the images, whose space is as wide as they are.
 
@@ -87,7 +90,7 @@ def sizes_of(
         shallow = RULES[family].heads and width < SHALLOW_WIDTH
         depth = int(layers) if layers else SHALLOW if shallow else size.layers
         joint = width if "joint" in VISION[family].heads else 0
-        sizes.append(replace(size, layers=depth, classes=classes, vocabulary=vocabulary, embedding_width=joint))
+        sizes.append(replace(size, layers=depth, vocabulary=vocabulary, embedding_width=joint))
     if problems := SHAPES[family].problems(sizes[0]):
         raise StudyError.all(problem._replace(where="[set] model") for problem in problems)
     return tuple(sizes)

@@ -7,29 +7,32 @@ from typing import Any, NamedTuple
 
 from keel.choose.kinds import KINDS
 from keel.choose.weights import weigh
+from keel.data import OF_IMAGES
 from keel.errors import StudyError, nearest
 from keel.objective.cost import special_tokens
 from keel.objective.facts import FACTS, Cite, Facts
 from keel.objective.held import facts_of
 from keel.objective.options import check
 from keel.plan.defaults import defaults_of, masking_rate
+from keel.plan.fed import LABELS, WHY_LABELS, asks, fed_by, with_judge
 from keel.plan.recipe import Choices
 from keel.study import Study
 
 OPTIONS = "train.options."
-# By kind of data: the loss where no use case asks for one, and how a study says that its data is of that kind.
-DEFAULTS: Mapping[str, str] = {
-    "text": "clm",
-    "parallel": "translation",
-    "instructions": "instruct",
-    "images": "classify",
-    "image-text": "clip",
+# By kind of data: the losses where no use case asks for one, the first that can be fed; how a study says its kind.
+DEFAULTS: Mapping[str, tuple[str, ...]] = {
+    "text": ("clm",),
+    "parallel": ("translation",),
+    "instructions": ("instruct",),
+    "images": ("classify", "mae"),
+    "image-text": ("clip",),
 }
 SAID: Mapping[str, str] = {
     "text": "name plain text: [data] train = ...",
     "parallel": "name pairs of lines: [data] parallel = { en = ..., de = ... }",
     "instructions": "name instructions: [data] train, prompt and answer",
-    "images": "name images: [data] image and label",
+    "images": "name images: [data] image",
+    LABELS: "name labels for some images, which the loss itself need not see: [data] label",
     "image-text": "name images with captions: [data] image and text",
 }
 
@@ -42,30 +45,32 @@ class Loss(NamedTuple):
     family: str
 
 
-def loss_of(study: Study, choices: Choices, category: str = "") -> Loss:
+def loss_of(
+    study: Study, choices: Choices, category: str = "", corpus: Mapping[str, Any] | None = None
+) -> Loss:  # fmt: skip
     """The ladder's loss: the user's, else of the category the one that unlocks most weight, the first of equals.
+
+    `corpus` is what was measured of the data.
 
     Raises:
         StudyError: an unknown loss; one that the data cannot feed; a family that cannot serve it; options that a run
             would refuse.
     """
-    offered, kind = proposals(study, category), study.data.kind
+    offered, fed = proposals(study, category, corpus), fed_by(study, corpus)
+    fitting = [name for name in DEFAULTS.get(study.data.kind, ()) if asks(FACTS[name]) <= fed]
     name = str(choices.pick(
-        "train.loss", offered[0]["loss"] if offered else DEFAULTS.get(kind, ""),
+        "train.loss", next((item["loss"] for item in offered), next(iter(fitting), "")),
         formula="of the category, unlocks the most weight of use cases",
         inputs={item["loss"]: item["weight"] for item in offered}, source="facts of each loss, cited in plan.json",
     ))  # fmt: skip
     if name not in FACTS and ":" not in name:
         raise StudyError("unknown loss", why=f"found {name!r}", fix=nearest(name, FACTS), where="[set] train.loss")
-    options = options_under(choices, OPTIONS)
+    said = options_under(choices, OPTIONS)
+    options = with_judge(name, said, fed)
+    if options is not said:
+        choices.pick(OPTIONS + "judged", options["judged"], formula="by labels where there are some", source=WHY_LABELS)
     facts = facts_of(name, options)
-    if lacking := sorted(facts.needs - {kind}):
-        raise StudyError(
-            f"the data cannot feed the loss '{name}'",
-            why=f"it reads {' and '.join(lacking)}, and [data] is {kind}",
-            fix="; ".join(SAID.get(need, f"bring {need}") for need in lacking) + "; or choose another loss",
-            where="[set] train.loss",
-        )  # fmt: skip
+    _check_fed(name, facts, fed, study)
     families = facts.families
     family = str(choices.pick("model.family", families[0], formula="the first that serves the loss", source="default"))
     if family not in families:
@@ -82,6 +87,23 @@ def loss_of(study: Study, choices: Choices, category: str = "") -> Loss:
         settled = {**settled, "rate": rate}
     check(name, settled, f"[set] {OPTIONS}")
     return Loss(name, settled, family)
+
+
+def _check_fed(name: str, facts: Facts, fed: frozenset[str], study: Study) -> None:
+    # A caption more than a loss reads is no hindrance.
+    able = fed | ({"images"} if study.data.kind in OF_IMAGES else set())
+    lacking, kind = sorted(asks(facts) - able), study.data.kind
+    if not lacking:
+        return
+    reads = [need for need in lacking if need != LABELS]
+    why = [f"it reads {' and '.join(reads)}, and [data] is {kind}"] if reads else []
+    if LABELS in lacking:
+        why.append(f"{WHY_LABELS}, and [data] has no two classes")
+    raise StudyError(
+        f"the data cannot feed the loss '{name}'", why="; ".join(why),
+        fix="; ".join(SAID.get(need, f"bring {need}") for need in lacking) + "; or choose another loss",
+        where="[set] train.loss",
+    )  # fmt: skip
 
 
 def options_under(choices: Choices, lead: str) -> dict[str, Any]:
@@ -113,20 +135,23 @@ def with_languages(options: Mapping[str, Any], facts: Facts, study: Study) -> Ma
     return {**options, "languages": list(study.data.sides)}
 
 
-def proposals(study: Study, category: str = "") -> list[dict[str, Any]]:
+def proposals(
+    study: Study, category: str = "", corpus: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:  # fmt: skip
     """Every loss that unlocks a use case and can be trained on this data: the category's first, then by weight.
 
     Equals stand in table order.
     """
-    found = [_proposal(name, study) for name, facts in FACTS.items() if facts.needs <= {study.data.kind}]
+    fed = fed_by(study, corpus)
+    able = {name: facts_of(name, with_judge(name, {}, fed)) if facts.needs <= fed else facts
+            for name, facts in FACTS.items()}  # fmt: skip
+    found = [_proposal(name, facts, study) for name, facts in able.items() if asks(facts) <= fed]
     own = {name for kind in KINDS.values() if kind.category == category for name in kind.losses}
     return sorted((item for item in found if item["unlocks"]),
                   key=lambda item: (item["loss"] not in own, -item["weight"]))  # fmt: skip
 
 
-def _proposal(name: str, study: Study) -> dict[str, Any]:
-    facts = FACTS[name]
-
+def _proposal(name: str, facts: Facts, study: Study) -> dict[str, Any]:
     def cited(cites: Mapping[str, Cite]) -> list[dict[str, str]]:
         return [
             {"use_case": case.name, "task": case.task, **cites[case.task]._asdict()}

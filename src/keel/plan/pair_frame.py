@@ -25,7 +25,7 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
     seen = inputs.corpus
     train_bytes = float(seen["captions"]["bytes"]) * float(seen["split"]["train_images"]) / float(seen["images"])
     row = vocabulary_row(seen["tokens"], train_bytes, choices)
-    said = loss_of(inputs.study, choices, inputs.category)
+    said = loss_of(inputs.study, choices, inputs.category, inputs.corpus)
     loss = said._replace(options=captions.with_room(said.name, said.options, row))
     captions.tell(choices, OPTIONS, said.options, loss.options, row)
     side, patch = sides_of(seen, choices)

@@ -10,7 +10,7 @@ from typing import Any
 from keel.answer import Answer, Number
 from keel.catalog import store
 from keel.choose import base
-from keel.data import NOT_TRAINED, OF_IMAGES
+from keel.data import OF_IMAGES
 from keel.errors import Problem, Refusal, Refused, StudyError
 from keel.files import read_json, sha256_file, write_json
 from keel.objective import own
@@ -20,9 +20,7 @@ from keel.plan.answer import decision_json
 from keel.plan.build import build
 from keel.plan.decide import Decision, Evidence, decide
 from keel.plan.frame import Inputs
-from keel.plan.losses import loss_of
 from keel.plan.notes import notes
-from keel.plan.recipe import Choices
 from keel.plan.show import TOPICS, show
 from keel.plan.tasks import asked
 from keel.study import Study, flatten
@@ -60,7 +58,7 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
         text="\n".join([*judged.lines, show(made, why)]),
         numbers=[Number(**number) for number in made["numbers"]], problems=problems,
         reads=["study.toml", *made["reads"]], writes=["plan.json"],
-        status="refused" if refusal and seen.corpus is not None and not _untrained(study, seen) else "ok",
+        status="refused" if refusal and seen.corpus is not None else "ok",
     )  # fmt: skip
 
 
@@ -86,12 +84,6 @@ def _measured(study: Study) -> str:
 
 def _ladder(study: Study, seen: Evidence, decision: Decision, as_of: str) -> tuple[dict[str, Any], list[Problem]]:
     """The ladder and its arms; without data at hand, or with too little, none and the reason."""
-    if why := _untrained(study, seen):
-        if "train.loss" in study.overrides:
-            loss_of(study, Choices(study.overrides))
-        return _no_ladder(study, as_of), [Problem("no ladder yet", why,
-                                                  "the route, the base and the size stand without it",
-                                                  "[data] image")]  # fmt: skip
     if seen.corpus is None or seen.machine is None:
         return _no_ladder(study, as_of), [Problem("no ladder yet", "the data are stated and not at hand",
                                                   "bring the files and run `keel look`", "[data]")]  # fmt: skip
@@ -99,16 +91,6 @@ def _ladder(study: Study, seen: Evidence, decision: Decision, as_of: str) -> tup
         return build(Inputs(study, seen.corpus, seen.machine, seen.released, decision.chosen.category), as_of), []
     except Refused as error:
         return _no_ladder(study, as_of), [Problem(*error.refusal)]
-
-
-def _untrained(study: Study, seen: Evidence) -> str:
-    """Why no loss can be trained on these data yet; "" where one can."""
-    if study.data.kind != "images" or seen.corpus is None:
-        return ""
-    if study.data.label is None:
-        return f"these have no labels, and {NOT_TRAINED}"
-    number = int((seen.corpus["classes"] or {}).get("count", 0))
-    return "" if number > 1 else f"{number} class: there is nothing to tell apart"
 
 
 def _no_ladder(study: Study, as_of: str) -> dict[str, Any]:
@@ -159,8 +141,8 @@ def read_ladder(folder: Path) -> dict[str, Any]:
     """
     made = read_plan(folder)
     if not made["experiments"]:
-        raise Refused(Refusal("the plan has no runs", "its data are stated and not at hand, too small for a "
-                              "ladder, or images without labels", "bring more files, run `keel look`, then "
+        raise Refused(Refusal("the plan has no runs", "its data are stated and not at hand, or too small for a "
+                              "ladder", "bring more files, run `keel look`, then "
                               "`keel plan`"))  # fmt: skip
     return made
 

@@ -33,7 +33,7 @@ def served() -> Iterator[str]:
     """A row a loss: what it reads, its special tokens, families and judge."""
     for loss in OBJECTIVES:
         facts = FACTS[loss]
-        if facts.of is None:
+        if facts.unlocks:
             yield f"| {loss} | {facts.reads} | {tokens(loss)} | {', '.join(facts.families)} | {facts.judge} |"
 
 
@@ -41,7 +41,7 @@ def uses() -> Iterator[str]:
     """A row a loss: what it unlocks and precludes."""
     for loss in OBJECTIVES:
         facts = FACTS[loss]
-        if facts.of is None:
+        if facts.unlocks:
             yield f"| {loss} | {', '.join(facts.unlocks)} | {', '.join(facts.precludes)} |"
 
 

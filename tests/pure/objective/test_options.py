@@ -27,9 +27,9 @@ WRONG: dict[str, Any] = {
     "jitter": 1.0, "mean": [0.5], "std": [0, 1, 1], "duplicates": "both", "text_context": 2, "text_from": "nowhere", "text_sha256": "none", "text_trains": "perhaps", "text_layers": -1,
     "jitter_odds": 1.5, "saturation": 2, "hue": 0.7, "grey": 2, "blur": 2, "solarise": 2, "hidden": -1, "out": 0,
     "local_views": -1, "local_side": -1, "local_area": 0.9, "prototypes": 1, "teacher_temperature": 0,
-    "first_temperature": -1, "warm_steps": -1, "centre": 1, "momentum": 1,
+    "decoder_width": -1, "decoder_layers": -1, "judged": "labels", "first_temperature": -1, "warm_steps": -1, "centre": 1, "momentum": 1,
 }  # fmt: skip
-ANY_VALUE = {"permute", "roll", "enhanced", "packed", "teacher", "map", "flip"}
+ANY_VALUE = {"permute", "roll", "enhanced", "packed", "teacher", "map", "flip", "norm_pix"}
 
 
 def told(loss: str, given: dict[str, Any]) -> list[str]:

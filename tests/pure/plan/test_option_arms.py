@@ -9,7 +9,7 @@ from test_image_frame import planned
 
 
 def arms(**overrides: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = planned(**{"arms.families": [], **overrides})["arms"]["runs"]
+    found: list[dict[str, Any]] = planned(**{"arms.families": [], "arms.losses": [], **overrides})["arms"]["runs"]
     return found
 
 

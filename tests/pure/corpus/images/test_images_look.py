@@ -18,7 +18,6 @@ from keel.corpus.look import look
 from keel.corpus.new import new
 from keel.corpus.readers import Document
 from keel.corpus.split import is_heldout
-from keel.data import NOT_TRAINED
 from keel.errors import Refused
 from keel.files import read_json, write_json
 from keel.plan.verb import plan, read_ladder
@@ -264,17 +263,21 @@ def test_look_and_plan_on_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         read_ladder(place)
 
 
-def test_images_without_labels_are_looked_at_and_have_no_ladder(
+def test_images_without_labels_have_a_ladder_of_what_can_be_judged_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder_of(tmp_path / "data", {"cat": 40})
+    folder_of(tmp_path / "data", {"cat": 400})
     monkeypatch.setattr("keel.corpus.look.machine", lambda folder: FAKE_MACHINE)
     (tmp_path / "study.toml").write_text('[data]\ntrain = "data"\nimage = "file"\n')
     study = load(tmp_path)
     assert look(tmp_path, study).writes == ["evidence/images.json", "evidence/machine.json"]
     made = plan(tmp_path, study, "2026-01-01")
-    assert made.status == "ok"
-    assert NOT_TRAINED in str(made.problems)
+    assert (made.status, made.result["objective"]) == ("ok", "mae")
+    assert all(run["spec"]["options"] == {} for run in read_ladder(tmp_path)["experiments"])
+    assert read_ladder(tmp_path)["judge"] == "pixel_error"
+    for loss in ("classify", "simclr"):
+        with study_error(f"the data cannot feed the loss '{loss}'", "name labels for some images"):
+            plan(tmp_path, load(tmp_path, (f"train.loss={loss}",)))
 
 
 def test_evidence_of_other_images_is_refused(tmp_path: Path) -> None:
