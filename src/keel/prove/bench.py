@@ -104,10 +104,12 @@ def build(spec: Spec, folder: Path) -> Bench:
     for part in loop.parts.values():
         part.double()
         _open(part)
-    carry = {name: widened(value) for name, value in loop.objective.init_carry(loop.parts).items()}
+    loop.carry = {name: widened(value) for name, value in loop.objective.init_carry(loop.parts).items()}
     step = max(part.thaw_step for part in loop.plan.values())
+    with Wide():
+        loop.begin_epochs(step)
     parts.hold(loop.parts, loop.plan, step)
-    return Bench(spec, folder, loop.objective, loop.parts, carry, loop.batches, step, loop.vocabulary)
+    return Bench(spec, folder, loop.objective, loop.parts, loop.carry, loop.batches, step, loop.vocabulary)
 
 
 @torch.no_grad()

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from functools import lru_cache
 from itertools import count, islice
 
 import numpy as np
 
-from keel.corpus.order import order
 from keel.objective.base import Batch, Objective, Sample
+from keel.objective.reading import Order
 from keel.run.draws import Draw, Samples
+from keel.run.orders import Orders
 
 
 class Batches:
     """`batch` samples a step, in a fresh order every epoch.
 
-    Place i of the run is sample order(seed, i // n)[i mod n]; step s takes places s B ... (s + 1) B - 1.
+    Place i of the run is sample order(i // n)[i mod n]; step s takes places s B ... (s + 1) B - 1. `given`: an epoch's
+    order is given before a step that sees samples of it, and no sample is made ahead of an order that is not known.
     """
 
-    def __init__(self, samples: Samples, batch: int, seed: int) -> None:
+    def __init__(self, samples: Samples, batch: int, seed: int, *, given: bool = False) -> None:
         self.source, self.batch, self.seed = samples, batch, seed
-        self._order = lru_cache(maxsize=2)(lambda epoch: order(len(samples), seed, epoch))
+        self.orders = Orders(len(samples), seed, given=given)
         # The samples to come, where the last ones that were asked for were those of the step before.
         self._coming: Generator[Sample] | None = None
         self._next: tuple[int, int, int] | None = None
@@ -34,15 +35,30 @@ class Batches:
             self.close()
             self._coming = self.source.stream(self._draws(step, rank, ranks))
         self._next = (step + 1, rank, ranks)
-        return list(islice(self._coming, share))
+        found = list(islice(self._coming, share))
+        if len(found) < share:  # the stream ended at an order that was not known then
+            self._coming = self.source.stream(islice(self._draws(step, rank, ranks), len(found), None))
+            found += islice(self._coming, share - len(found))
+        assert len(found) == share, "a step of an epoch that has not begun"
+        return found
+
+    def unknown(self, step: int) -> list[int]:
+        """Epochs whose order must be given before a step."""
+        return self.orders.unknown(step * self.batch, (step + 1) * self.batch)
+
+    def resume(self, step: int, newest: Order | None) -> None:
+        """Go on before a step, in an epoch that had begun with this order; None: with none of its own."""
+        if self.orders.given and step:
+            self.orders.begin((step * self.batch - 1) // len(self.source), newest)
 
     def _draws(self, step: int, rank: int, ranks: int) -> Iterator[Draw]:
         """What this rank asks for from a step on."""
         share = self.batch // ranks
         for first in count(step * self.batch + rank * share, self.batch):
             for index in range(first, first + share):
-                epoch, place = divmod(index, len(self.source))
-                yield Draw(epoch, int(self._order(epoch)[place]))
+                if not self.orders.knows(index):
+                    return
+                yield self.orders.draw(index)
 
     def close(self) -> None:
         """Ask for no more."""
@@ -62,13 +78,14 @@ class Batches:
 
     def _collate(self, objective: Objective, first: int, samples: list[Sample]) -> Batch:
         """`first` is the place of the first sample in the run: a step may end one epoch and begin the next."""
+        draws = [self.orders.draw(first + place) for place in range(len(samples))]
         examples = [
-            objective.example(sample, self.rng(objective, (first + place) // len(self.source), sample.id))
-            for place, sample in enumerate(samples)
+            objective.example(sample, self.rng(objective, draw.epoch, sample.id, draw.again))
+            for draw, sample in zip(draws, samples, strict=True)
         ]
         return objective.collate(examples, [sample.id for sample in samples])
 
-    def rng(self, objective: Objective, epoch: int, sample_id: int) -> np.random.Generator:
-        """Fresh draws every epoch, or the same ones again after `variants` epochs."""
+    def rng(self, objective: Objective, epoch: int, sample_id: int, again: int = 0) -> np.random.Generator:
+        """Fresh draws every epoch and each time `again` in it, or the same ones again after `variants` epochs."""
         turn = epoch % objective.variants if objective.variants else epoch
-        return np.random.Generator(np.random.Philox(key=[self.seed << 32 | turn, sample_id]))
+        return np.random.Generator(np.random.Philox(key=[self.seed << 32 | turn, sample_id], counter=[0, 0, 0, again]))

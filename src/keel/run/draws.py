@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from typing import NamedTuple
 
 from keel.objective.base import Sample
 
 
 class Draw(NamedTuple):
-    """The epoch of the run, and which sample of it."""
+    """The epoch of the run, which sample of it, and how often that one has come before in it: each time is another."""
 
     epoch: int
     place: int
+    again: int = 0
 
 
 class Samples(ABC):
@@ -34,6 +35,10 @@ class Samples(ABC):
         """A sample for each draw, in order; draws may be read ahead of what is asked for."""
         for draw in draws:
             yield self[draw.place]
+
+    def undrawn(self, places: Iterable[int]) -> Iterator[Sample]:
+        """Samples as they are, in the order asked for: nothing of them is drawn."""
+        return (self[place] for place in places)
 
     @property
     def waited_s(self) -> float | None:

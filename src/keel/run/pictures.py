@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from itertools import tee
 from typing import NamedTuple
 
@@ -65,6 +65,7 @@ class Pictures(Samples):
         background = str(corpus.index["data"]["background"])
         plain = (evaluation(objective.pixels(want.side, background)),)
         self.patch = want.patch
+        self.plain = plain
         self.asked = plain if held else objective.views(want.side, background, want.patch)
         self.loader, self.seed, self.workers = self._loader(want.seed, 0), want.seed, want.workers
         self.ahead: Loader | None = None
@@ -91,7 +92,7 @@ class Pictures(Samples):
         """Images made ahead of what is asked for, and how long that was waited for."""
         if self.ahead is None or self.ahead.closed:
             self.ahead = self._loader(self.seed, self.workers)
-        ours, theirs = tee(Job(draw.epoch, int(self.numbers[draw.place])) for draw in draws)
+        ours, theirs = tee(Job(draw.again << 32 | draw.epoch, int(self.numbers[draw.place])) for draw in draws)
         made = self.ahead.views(theirs)
         try:
             while True:
@@ -103,6 +104,13 @@ class Pictures(Samples):
                 yield self._sample(next(ours).number, views)
         finally:
             made.close()  # type: ignore[attr-defined]
+
+    def undrawn(self, places: Iterable[int]) -> Iterator[Sample]:
+        """One view of each, as held-out images are seen."""
+        ours, theirs = tee(Job(0, int(self.numbers[place])) for place in places)
+        with Loader(self.store, self.plain, self.seed, self.workers) as loader:
+            for views in loader.views(theirs):
+                yield self._sample(next(ours).number, views)
 
     @property
     def waited_s(self) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
 from keel import model, objective
@@ -20,7 +21,7 @@ from keel.objective import own
 from keel.objective.base import Objective
 from keel.objective.cost import flop_per_token
 from keel.plan.spec import Spec
-from keel.run import batch_norms, checkpoint, engine, optimiser, parallel, parts
+from keel.run import batch_norms, checkpoint, engine, epochs, optimiser, parallel, parts
 from keel.run.batches import Batches
 from keel.run.began import Began
 from keel.run.meter import Meter
@@ -32,6 +33,7 @@ from keel.run.whose_tokens import tokenizer_json
 SAVE_EVERY_S = float(os.environ.get("KEEL_SAVE_EVERY_S", "30"))
 LOG_EVERY_S = 1.0
 LOG_TIMES = 200
+ORDER = "order"  # of the epoch that a checkpoint lies in, beside the loss's own state
 
 Report = Callable[[dict[str, Any]], None]
 ShouldStop = Callable[[], bool]
@@ -98,7 +100,9 @@ class Loop:
         self.optimisers = optimiser.build(self.parts, self.plan, spec)
         batch_norms.check(self.parts, self.objective, *self._pieces())
         samples = samples_of(self.objective, corpus, want_of(self.shape, spec.seed, place.workers))
-        self.batches = Batches(samples, spec.batch_tokens // self.shape.context, spec.seed)
+        self.batches = Batches(
+            samples, spec.batch_tokens // self.shape.context, spec.seed, given=self.objective.reorders
+        )  # fmt: skip
         self.step = 0
         self._restore()
         parts.hold(self.parts, self.plan, self.step)
@@ -123,6 +127,8 @@ class Loop:
         checkpoint.load_parts(self.parts, state.parts)
         optimiser.load_state(self.optimisers, state.optimiser)
         self.carry, self.step = dict(state.carry), state.step
+        order = self.carry.pop(ORDER, None)
+        self.batches.resume(self.step, None if order is None else order.numpy())
 
     def save(self) -> None:
         """Write a checkpoint of now, the same however it is executed: the first rank does, the others wait."""
@@ -130,8 +136,10 @@ class Loop:
         weights = parallel.gathered(checkpoint.part_state(self.parts), keep=first)
         moments = parallel.gathered(optimiser.state(self.optimisers), keep=first)
         if first:
+            order = self.batches.orders.newest
+            carry = self.carry if order is None else {**self.carry, ORDER: torch.from_numpy(order)}
             checkpoint.write(
-                self.place.folder, checkpoint.State(self.step, weights, moments, self.carry), self.spec.digest()
+                self.place.folder, checkpoint.State(self.step, weights, moments, carry), self.spec.digest()
             )  # fmt: skip
         engine.meet()
 
@@ -153,9 +161,18 @@ class Loop:
         samples = self.spec.batch_tokens // self.shape.context
         return self.place.micro_samples or samples // engine.ranks()[1], samples
 
+    def begin_epochs(self, step: int) -> None:
+        """Begin the epochs that a step sees samples of; those of the last epoch in it meet the new one's state."""
+        for epoch in self.batches.unknown(step):
+            self.carry, order = epochs.begin(
+                self.objective, self.parts, self.batches.source, self.spec.seed, self.carry, epoch
+            )  # fmt: skip
+            self.batches.orders.begin(epoch, order)
+
     def one_step(self, norms: bool = False) -> Stepped:
         """One optimiser step; with `norms` each term's gradient is known apart."""
         rank, ranks = engine.ranks()
+        self.begin_epochs(self.step)
         micro = self.batches.micro_batches(self.objective, self.step, rank, ranks, self._pieces()[0])
         made = engine.accumulate(
             self.objective, self.parts, micro, self.carry, self.spec.seed, self.step,
