@@ -35,6 +35,11 @@ def build(modules: Mapping[str, nn.Module], parts: Mapping[str, Part], spec: Spe
     return {name: _adam(is_table, spec) for name, is_table in of.items()}
 
 
+def alone(module: nn.Module, spec: Spec) -> Optimisers:
+    """One AdamW for all weights of a module."""
+    return {"main": _adam(_weights(module), spec)}
+
+
 def _weights(module: nn.Module) -> dict[Tensor, bool]:
     """Every weight once, and whether it is a table: of the embeddings, but no layer that stands among them.
 

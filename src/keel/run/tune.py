@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from keel.corpus.order import order
 from keel.errors import Problem, StudyError
 from keel.evaluate.intervals import LEVEL
-from keel.evaluate.tasks.classes import classified
-from keel.evaluate.tasks.labelled import Classifier, Labelled, Texts, held, texts
+from keel.evaluate.tasks.classes import Labels, classified
+from keel.evaluate.tasks.files import PIXELS, raw_pixels
+from keel.evaluate.tasks.labelled import Classifier, Images, Labelled, Side, Texts, held, samples
 from keel.evaluate.tasks.result import Result
+from keel.evaluate.tasks.seen import Seen
 from keel.evaluate.tasks.subject import Subject
 from keel.evaluate.uses.rows import Row, Split, check_classes, split
-from keel.model.shapes import Size
-from keel.objective.base import Part, Sample, Scratch
+from keel.objective.base import Sample
 from keel.plan.spec import Spec
 from keel.run import engine, optimiser
 
@@ -47,97 +49,99 @@ def fine_tune(subject: Subject, rows: Split, tuning: Tuning | None = None, level
         StudyError: fewer than two labels, labels that only test rows have, a tuning that cannot be, or no rate at which
             the loss stays finite.
     """
-    at = tuning or Tuning()
+    labels, notes = _labelled(Texts(subject), rows, tuning or Tuning())
+    return classified("fine-tune", rows, labels, level=level, notes=notes)
+
+
+def image_fine_tune(seen: Seen, rows: Split, tuning: Tuning | None = None, level: float = LEVEL) -> Result:
+    """As `fine_tune`, of the image tower: what end-to-end training gives over frozen states (`image_probe`).
+
+    A row's `text` is the path of its image, seen as it is judged: neither cropped nor flipped. Beside it, the linear
+    classifier on 8 x 8 means of the pixels.
+
+    Raises:
+        StudyError: as `fine_tune`; or images that cannot be decoded.
+    """
+    labels, notes = _labelled(Images(seen), rows, tuning or Tuning())
+    return classified(
+        "image-fine-tune", rows, labels, level=level, notes=notes, words=raw_pixels(rows), baseline=PIXELS
+    )
+
+
+def _labelled(side: Side, rows: Split, at: Tuning) -> tuple[Labels, list[str]]:
+    """A label for each test row, and what should be known of how it was learnt."""
     _check(at)
-    labels, whole, mode = check_classes(rows), held(subject.body), subject.body.training
-    moved = {weight: weight.requires_grad for weight in subject.body.parameters()}
+    labels, whole, mode = check_classes(rows), held(side.body), side.body.training
+    moved = {weight: weight.requires_grad for weight in side.body.parameters()}
+    inputs = [side.inputs([row.text for row in each]) for each in rows]
     try:
-        subject.body.requires_grad_(True).eval()
-        tried = {rate: _validated(subject, rows.train, labels, at, rate, whole) for rate in at.rates}
+        side.body.requires_grad_(True).eval()
+        tried = {rate: _validated(side, rows.train, labels, at, rate, whole) for rate in at.rates}
         rate = max(tried, key=lambda rate: tried[rate])
-        test = texts(subject, rows.test, labels)
-        logs, cut = _tuned(subject, rows.train, test, labels, at, rate, whole)
+        logs = _tuned(side, rows.train, inputs[1], labels, at, rate, whole)
     finally:
-        subject.body.load_state_dict(whole)
-        subject.body.train(mode)
+        side.body.load_state_dict(whole)
+        side.body.train(mode)
         for weight, flag in moved.items():
             weight.requires_grad_(flag)
             weight.grad = None
     if not np.isfinite(logs).all():
         raise StudyError("fine-tuning diverged", why=f"the loss is not finite at rates {', '.join(map(str, at.rates))}",
                          fix="give lower rates", where="rates")  # fmt: skip
-    number = len(rows.train) + len(rows.test)
     notes = [f"learning rate {rate:g} of {', '.join(f'{each:g}' for each in at.rates)}, {at.epochs} epochs"]
-    notes += [f"{cut} of {number} texts are longer than the context: their beginning was read"] if cut else []
-    return classified("fine-tune", rows, np.asarray(labels)[logs.argmax(1)], level=level, notes=notes)
+    return np.asarray(labels)[logs.argmax(1)], [*notes, *side.notes([*inputs[0], *inputs[1]])]
 
 
 def _validated(
-    subject: Subject, rows: Sequence[Row], labels: Sequence[str], at: Tuning, rate: float, whole: dict[str, Any]
+    side: Side, rows: Sequence[Row], labels: Sequence[str], at: Tuning, rate: float, whole: dict[str, Any]
 ) -> tuple[float, float]:
     """Share of right labels, and mean ln p, on a fifth of the training rows, tuned on the others."""
     if len(at.rates) == 1:
         return 0.0, 0.0  # nothing to choose
     inner = split(rows, salt="rate")
-    test = texts(subject, inner.test, labels)
-    logs, _ = _tuned(subject, inner.train, test, labels, at, rate, whole)
-    truth = np.array([int(sample.second) for sample in test.samples if sample.second is not None])
+    logs = _tuned(side, inner.train, side.inputs([row.text for row in inner.test]), labels, at, rate, whole)
+    truth = np.array([labels.index(row.answer) for row in inner.test])
     if not np.isfinite(logs).all():
         return -1.0, -math.inf
     return float((logs.argmax(1) == truth).mean()), float(logs[np.arange(len(truth)), truth].mean())
 
 
 def _tuned(
-    subject: Subject, rows: Sequence[Row], test: Texts, labels: Sequence[str], at: Tuning, rate: float,
+    side: Side, rows: Sequence[Row], test: Sequence[Any], labels: Sequence[str], at: Tuning, rate: float,
     whole: dict[str, Any],
-) -> tuple[np.ndarray, int]:  # fmt: skip
-    """ln p of every label for the test texts (n, C), and how many texts were cut."""
-    subject.body.load_state_dict(whole)
-    loss, train = Labelled(subject.pad), texts(subject, rows, labels)
-    parts = {"model": Classifier(subject, len(labels), at.seed)}
-    steps = at.epochs * -(-len(train.samples) // at.batch)
-    spec = _spec(subject, at, rate, steps)
-    optimisers = optimiser.build(parts, {"model": _part(subject)}, spec)
-    for step, samples in enumerate(_batches(train.samples, at)):
-        batch = loss.collate([loss.example(sample, np.random.default_rng(0)) for sample in samples],
-                             [sample.id for sample in samples])  # fmt: skip
-        engine.accumulate(loss, parts, [batch], {}, at.seed, step)
+) -> np.ndarray:  # fmt: skip
+    """ln p of every label for the test inputs (n, C)."""
+    side.body.load_state_dict(whole)
+    inputs = side.inputs([row.text for row in rows])
+    with torch.no_grad():
+        width = side.pooled(*side.together(inputs[:1])).shape[1]
+    loss, model = Labelled(side, inputs), Classifier(side, width, len(labels), at.seed)
+    spec = _spec(at, rate, at.epochs * -(-len(rows) // at.batch))
+    optimisers = optimiser.alone(model, spec)
+    for step, some in enumerate(_batches(samples(rows, labels), at)):
+        batch = loss.collate([loss.example(sample, np.random.default_rng(0)) for sample in some],
+                             [sample.id for sample in some])  # fmt: skip
+        engine.accumulate(loss, {"model": model}, [batch], {}, at.seed, step)
         optimiser.step(optimisers, spec.multiplier(step), spec.clip_norm)
-    rows_ = [sample.tokens for sample in test.samples]
-    return parts["model"].likely(rows_, subject.pad), train.cut + test.cut
+    return model.likely(test)
 
 
-def _batches(samples: Sequence[Sample], at: Tuning) -> list[list[Sample]]:
+def _batches(rows: Sequence[Sample], at: Tuning) -> list[list[Sample]]:
     """Every sample once an epoch, in a fresh order; the last batch of an epoch may be smaller."""
     return [
-        [samples[int(place)] for place in places[first : first + at.batch]]
-        for epoch in range(at.epochs) for places in [order(len(samples), at.seed, epoch)]
+        [rows[int(place)] for place in places[first : first + at.batch]]
+        for epoch in range(at.epochs) for places in [order(len(rows), at.seed, epoch)]
         for first in range(0, len(places), at.batch)
     ]  # fmt: skip
 
 
-def _part(subject: Subject) -> Part:
-    """The model as the optimiser is told of it."""
-    return Part(family=subject.family, size=_size(subject), start=Scratch())
-
-
-def _size(subject: Subject) -> Size:
-    config = subject.library.config
-    return Size(
-        width=config.hidden_size, layers=config.num_hidden_layers, vocabulary=config.vocab_size,
-        context=subject.context, head_width=config.hidden_size // config.num_attention_heads,
-    )  # fmt: skip
-
-
-def _spec(subject: Subject, at: Tuning, rate: float, steps: int) -> Spec:
-    """Warm-up over a tenth of the steps, then linear decay to zero."""
+def _spec(at: Tuning, rate: float, steps: int) -> Spec:
+    """Warm-up over a tenth of the steps, then linear decay to zero; of no run, so what names one is left empty."""
     warm_up = max(1, round(WARM_UP * steps))
     return Spec(
-        objective="labels", options={}, family=subject.family, size=_size(subject).json(),
-        start={"kind": "released", "folder": subject.name}, data={}, batch_tokens=at.batch * subject.context,
-        steps=steps, warmup_steps=warm_up, decay_start=warm_up, lr_hidden=rate, lr_embedding=rate, beta1=0.9,
-        beta2=0.999, epsilon=1e-8, weight_decay=0.01, clip_norm=1.0, seed=at.seed,
-        precision={"body": "fp32", "head": "fp32"},
+        objective="labels", options={}, family="", size={}, start={}, data={}, batch_tokens=0, steps=steps,
+        warmup_steps=warm_up, decay_start=warm_up, lr_hidden=rate, lr_embedding=rate, beta1=0.9, beta2=0.999,
+        epsilon=1e-8, weight_decay=0.01, clip_norm=1.0, seed=at.seed, precision={"body": "fp32", "head": "fp32"},
     )  # fmt: skip
 
 

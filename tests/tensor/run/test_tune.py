@@ -12,7 +12,7 @@ from helpers import study_error
 from keel import model
 from keel.corpus.tokenizer import train
 from keel.corpus.vocabulary import vocabulary_of
-from keel.evaluate.tasks.labelled import Classifier, Labelled, texts
+from keel.evaluate.tasks.labelled import Classifier, Labelled, Texts, samples
 from keel.evaluate.tasks.subject import Subject, trained
 from keel.evaluate.uses.rows import Row, Split, split
 from keel.model.shapes import Size
@@ -92,22 +92,24 @@ def test_the_rate_is_chosen_on_training_rows_alone(subject: Subject, monkeypatch
     plain = tune._tuned
 
     def noting(*given: object) -> object:
-        seen.append((len(given[1]), {sample.id for sample in given[2].samples}, given[5]))  # type: ignore[arg-type,attr-defined]
+        seen.append((len(given[1]), len(given[2]), given[5]))  # type: ignore[arg-type]
         return plain(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(tune, "_tuned", noting)
     found = fine_tune(subject, made, Tuning(rates=(1e-9, 1e-2), epochs=4))
     assert [rate for _, _, rate in seen] == [1e-9, 1e-2, 1e-2]
     assert seen[0][0] == seen[1][0] < seen[2][0] == len(made.train)
-    assert seen[0][0] + len(seen[0][1]) == len(made.train)
+    assert seen[0][0] + seen[0][1] == len(made.train)
     assert "learning rate 0.01" in found.notes[0]
 
 
 @pytest.mark.parametrize("cut", [[16], [4] * 4, [1, 9, 6]])
 def test_the_gradient_is_the_same_in_every_cut(cut: list[int]) -> None:
     made = fresh()
-    classifier, loss = Classifier(made, 2, 0).double(), Labelled(made.pad)
-    some = texts(made, [Row("x" * (1 + place % 7), "ab"[place % 3 == 0]) for place in range(16)], ["a", "b"]).samples
+    rows = [Row("x" * (1 + place % 7), "ab"[place % 3 == 0]) for place in range(16)]
+    side = Texts(made)
+    classifier, loss = Classifier(side, 16, 2, 0).double(), Labelled(side, side.inputs([row.text for row in rows]))
+    some = samples(rows, ["a", "b"])
     grads = []
     for sizes in ([16], cut):
         at, micro = 0, []
