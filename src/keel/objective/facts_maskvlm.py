@@ -24,11 +24,10 @@ from keel.objective.towers import TOWERS
 
 PAPER = "Kwon et al. 2022, arXiv:2208.02131"
 TEXT, CROSS = "bert", "cross"
-GROUP = 8
 CROSS_SHARE = 4  # one cross layer for so many of the image tower
 WEIGHTS = ("mim_weight", "mlm_weight", "itc_weight", "itm_weight")
 MASKVLM: Mapping[str, Any] = {
-    **TOWERS, "image_rate": 0.6, "text_rate": 0.3, "mask": 0.8, "random": 0.1, "cross_layers": 0,
+    **TOWERS, "image_rate": 0.6, "text_rate": 0.3, "mask": 0.8, "random": 0.1, "cross_layers": 0, "group": 8,
     **dict.fromkeys(WEIGHTS, 1.0), **PIXELS, "flip": False, "least_area": 0.9,
 }  # fmt: skip
 PASSES_MATCHED = 3  # a pair, its image with another text, its text with another image
@@ -109,6 +108,9 @@ def problems(at: Mapping[str, Any]) -> list[Problem]:
         Problem(f"'{name}' is wrong", f"found {at[name]!r}", "write a number of 0 or more; 0 leaves the term out", name)
         for name in WEIGHTS if not 0 <= at[name] < float("inf")
     ]  # fmt: skip
+    if at["group"] < 2:
+        why = f"found {at['group']}: a pair needs another one to be told from"
+        found.append(Problem("'group' is wrong", why, "write a whole number of 2 or more", "group"))
     if at["cross_layers"] < 0:
         why, fix = f"found {at['cross_layers']}", "write a whole number, 0 for the rule"
         found.append(Problem("'cross_layers' is wrong", why, fix, "cross_layers"))
@@ -125,9 +127,16 @@ UNLOCKS: Mapping[Use, Cite] = {
     "visual-question-answering": Cite("reads image and question together, after fine-tuning", f"{PAPER}, section 4"),
     "fill-mask": Cite("fills a caption that it sees the image of", PAPER),
 }
-MASKED_PAIRS: Mapping[str, Facts] = {
-    "maskvlm": Facts(
-        needs=frozenset({"image-text"}), unlocks=UNLOCKS, precludes=NO_CAPTION, judge="masked_caption_bits_per_byte",
-        families=("clip-vision",), roles=roles, group=GROUP, reads="image-text", models=models,
-    ),
-}  # fmt: skip
+
+
+def _grouped(options: Mapping[str, Any]) -> Facts:
+    """With the group that the options say; one that cannot be is refused with them."""
+    group = options.get("group", MASKVLM["group"])
+    return _FACTS._replace(group=group if isinstance(group, int) and group > 1 else MASKVLM["group"], of=None)
+
+
+_FACTS = Facts(
+    needs=frozenset({"image-text"}), unlocks=UNLOCKS, precludes=NO_CAPTION, judge="masked_caption_bits_per_byte",
+    families=("clip-vision",), roles=roles, group=MASKVLM["group"], reads="image-text", models=models, of=_grouped,
+)  # fmt: skip
+MASKED_PAIRS: Mapping[str, Facts] = {"maskvlm": _FACTS}

@@ -35,6 +35,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "mbart": {"language": LANGUAGES[0]},
     "translation": {"languages": list(LANGUAGES)},
     "dino": {"prototypes": 64, "local_views": 2},
+    "maskvlm": {"group": 4},
     # What a teacher knows changes no gradient's being right: this one knows nothing.
     "distil": {
         "of": {"loss": "clm"}, "cosine": 0.5, "top": 30,

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import masked_pair_cases as cases
+import masked_pairs as cases
 import numpy as np
 import pytest
 import torch
 from helpers import study_error
-from masked_pair_cases import CELLS, CONTEXT, OPTIONS, ROLES, SIZE, batches, loss, modules, samples
+from masked_pairs import CELLS, CONTEXT, OPTIONS, ROLES, SIZE, batches, loss, modules, samples
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
@@ -26,12 +26,13 @@ from keel.objective.base import Batch, FromRun, Key, Scratch
 from keel.objective.contrastive import CLIP
 from keel.objective.cost import flop_per_token, params
 from keel.objective.draws import uniforms
-from keel.objective.facts_maskvlm import GROUP, hidden_patches
+from keel.objective.facts_maskvlm import MASKVLM, hidden_patches
 from keel.objective.maskvlm import MaskVLM
 from keel.objective.negatives import drawn, others
 from keel.run import engine, parts
 
 pytestmark = pytest.mark.tensor
+GROUP = MASKVLM["group"]
 Modules = Mapping[str, nn.Module]
 
 
