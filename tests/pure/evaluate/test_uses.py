@@ -14,7 +14,7 @@ from keel.evaluate.uses import case as cases_file
 from keel.evaluate.uses.case import MARGIN, Case, missing, unserved
 from keel.evaluate.uses.material import material, prepared
 from keel.evaluate.uses.table import EVALUATORS, UNSERVED, USES, metric_of
-from keel.evaluate.uses.template import template
+from keel.evaluate.uses.template import CHECKS, template
 from keel.plan.tasks import asked
 from keel.study import TASKS, Study
 
@@ -43,7 +43,7 @@ def test_every_task_of_a_study_has_evaluators_or_is_called_unserved() -> None:
             assert how in EVALUATORS, task
             assert bool(prompt) == ("prompt" in EVALUATORS[how].takes), how
             if prompt:
-                template(prompt)
+                CHECKS[EVALUATORS[how].prompts](prompt)
 
 
 def test_what_is_not_said_is_found_or_stated(tmp_path: Path) -> None:

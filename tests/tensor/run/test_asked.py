@@ -54,7 +54,7 @@ def run(folder: Path, name: str, width: int, tokens: int, trunk: str | None = No
     count = sum(weight.numel() for weight in made.parameters())
     result = {"params": {"total": count}, "tokens": tokens, "spec_sha256": name}
     write_json(folder / "runs" / name / "result.json", "keel.result/1", result)
-    write_json(folder / "runs" / name / "spec.json", "keel.spec/1", {"size": {"context": 24}})
+    write_json(folder / "runs" / name / "spec.json", "keel.spec/1", {"family": "bert", "size": {"context": 24}})
     spec = {"objective": "mlm", "options": {}, "family": "bert", "start": {"kind": "scratch"}}
     return {"id": name, "kind": "branch", "trunk": trunk, "spec": spec, "factors": {}, "baseline": None}
 

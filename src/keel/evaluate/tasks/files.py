@@ -29,7 +29,8 @@ def decoded(files: Sequence[str], background: tuple[int, int, int] = NAMED["whit
     Raises:
         StudyError: files that cannot be read or decoded; each of them.
     """
-    images, wrong = list[Image](), Tally()
+    images: list[Image] = []
+    wrong = Tally()
     for file in files:
         found = _read(file, background)
         if isinstance(found, Bad):
