@@ -105,8 +105,9 @@ VISION: Mapping[str, Kind] = {
         {"visual-question-answering": Cite("reads image and question together, after fine-tuning", ALBEF),
          "image-text-retrieval": Cite("reads pairs together, after fine-tuning", MASKVLM)},
         {"document-question-answering": Cite("after fine-tuning on documents", PIX2STRUCT)},
-        {"image-to-text": Cite("its text side is an encoder", ALBEF), "text-to-image": NO_CAPTION["text-to-image"]},
-        ("masked-vl",),
+        {"image-to-text": Cite("its text side is an encoder", ALBEF), "text-to-image": NO_CAPTION["text-to-image"],
+         "image-text-to-text": Cite("its text side is an encoder", ALBEF)},
+        ("maskvlm",),
     ),
     "interleaved": Kind(
         "vision-language",
