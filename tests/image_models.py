@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from pictures import encoded
+from PIL import Image
 
 from keel import model
 from keel.corpus.images.augment import Settings
@@ -22,6 +22,7 @@ from keel.run import picture_files
 from keel.run.parts import ids_of
 
 SIDE, CONTEXT = 8, 16
+STAGED = {"resnet": 32, "resnet-basic": 32, "convnext": 32}  # no smaller image has a state left
 FP32 = {"body": "fp32", "head": "fp32"}
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 SAID = "a photo of a {}."
@@ -36,11 +37,12 @@ def picture(colour: tuple[int, int, int], size: tuple[int, int] = (SIDE, SIDE)) 
 
 def size_of(family: str, classes: int = 0) -> Size:
     """The smallest of a family."""
-    stages = family in ("resnet", "resnet-basic", "convnext")
+    if family in STAGED:
+        return Size(width=8, layers=4, vocabulary=0, context=1, head_width=0, patch=32, classes=classes)
+    wide = 8 if family == "clip-vision" else 0
     return Size(
-        width=8, layers=4 if stages else 2, vocabulary=0, context=4, patch=SIDE // 2, classes=classes,
-        head_width=0 if stages else 4, embedding_width=8 if family == "clip-vision" else 0,
-    )  # fmt: skip
+        width=8, layers=2, vocabulary=0, context=4, head_width=4, patch=4, classes=classes, embedding_width=wide
+    )
 
 
 def trunk_of(family: str, head: str = "body", classes: int = 0, seed: int = 1) -> Any:
@@ -58,7 +60,8 @@ def saved(family: str, folder: Path, head: str = "body", classes: int = 0) -> An
     """A model of images alone in `folder`, and its trunk."""
     made = trunk_of(family, head, classes)
     model.load(family).export(made, folder)
-    picture_files.write(folder, SETTINGS, [str(number) for number in range(classes)])
+    settings = SETTINGS._replace(size=STAGED.get(family, SIDE))
+    picture_files.write(folder, settings, [str(number) for number in range(classes)])
     return made
 
 
@@ -92,7 +95,7 @@ def know(image: Any, text: Any) -> None:
     for library in (image, text):
         for name, weight in library.named_parameters():
             owner = name.rpartition(".")[0]
-            ones = name.endswith("norm1.weight") or "norm" in owner and name.endswith("weight")
+            ones = "norm" in owner and name.endswith("weight")
             weight.fill_(1.0 if ones else 0.0)
         for name, layer in library.named_modules():
             if name.endswith(("v_proj", "out_proj", "projection")):

@@ -22,6 +22,7 @@ TASKS: Mapping[str, str] = {
     "image-fine-tune": "keel.run.tune:image_fine_tune",
     "zero-shot": "keel.evaluate.tasks.zero_shot:zero_shot",
     "image-retrieval": "keel.evaluate.tasks.image_retrieval:image_retrieval",
+    "captioning": "keel.evaluate.tasks.captioning:captioning",
 }
 # What opens the model of a run, by what an evaluator sees.
 SUBJECTS: Mapping[str, str] = {

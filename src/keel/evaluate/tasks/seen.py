@@ -115,6 +115,27 @@ class Seen:
                 found[place] = row
         return np.stack(found)
 
+    @torch.no_grad()
+    def captions(self, files: Sequence[str]) -> list[str]:
+        """What the model writes of each image, the likeliest token at each place.
+
+        Raises:
+            StudyError: it writes none; files that cannot be decoded.
+        """
+        words, writes = self.words, self.towers.writes
+        if words is None or writes is None:
+            raise StudyError("the model writes no captions", why=f"{self.name} has no decoder of texts", where="task",
+                             fix="train with a loss that captions (coca, captioning)")  # fmt: skip
+        ends = [words.vocabulary.id_of(role) for role in ("start", "separator")]
+        ids = [each for pixels in self.batches(files) for each in writes.captions(pixels, *ends)]
+        return [words.tokenizer.decode(each) for each in ids]
+
+    def spelled(self, text: str) -> str:
+        """A text as the tokenizer gives it back, which is all that the model could write."""
+        assert self.words is not None, "a model without words"
+        (ids,) = self.words.tokens([readable(text)])
+        return str(self.words.tokenizer.decode(ids.tolist()))
+
     def tokens(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text, whole and without special tokens."""
         return self.reader().tokens([readable(text) for text in texts])

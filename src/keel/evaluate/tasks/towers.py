@@ -6,16 +6,16 @@ Legend: n images, m texts, T positions, H pixels of a side, e width of the share
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import transformers
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from keel.evaluate.tasks import Unfit
 from keel.evaluate.tasks.subject import library_of, reading
-from keel.model import coca, masked_pair, pair
+from keel.model import coca, masked_pair, pair, stem
 from keel.model.shapes import folder
 from keel.model.vision import VisionTrunk
 
@@ -23,12 +23,9 @@ FP32 = {"body": "fp32", "head": "fp32"}
 # By `model_type`: the class of the body, and what it is made without.
 BARE: Mapping[str, Any] = {"add_pooling_layer": False}
 BODIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "vit": ("transformers:ViTModel", BARE),
-    "keel-vit": ("keel.model.stem:OwnViT", BARE),
-    "resnet": ("transformers:ResNetModel", {}),
-    "convnext": ("transformers:ConvNextModel", {}),
-    "clip_vision_model": ("transformers:CLIPVisionModel", {}),
-}
+    "vit": ("ViTModel", BARE), "resnet": ("ResNetModel", {}), "convnext": ("ConvNextModel", {}),
+    "clip_vision_model": ("CLIPVisionModel", {}),
+}  # fmt: skip
 
 
 class Both(Protocol):
@@ -90,9 +87,14 @@ class Masked:
         return normalize(self.model.projection(read[:, 0]), dim=-1)
 
 
-def _joined(path: Path) -> Towers:
-    import transformers
+def _own(path: Path) -> Towers:
+    """ViT as the library has none: the head, if any, stays on, and its body is asked."""
+    named = (folder.config_of(path).get("architectures") or [""])[0]
+    kind = stem.OwnViT if named == stem.OwnViT.__name__ else stem.OwnViTForClasses
+    return Towers(VisionTrunk(library_of(path, kind), FP32), "keel-vit")
 
+
+def _joined(path: Path) -> Towers:
     made = library_of(path, transformers.CLIPModel)
     trunk = VisionTrunk(made.vision_model, FP32)
     return Towers(trunk, "clip", Joined(made), made.config.text_config.max_position_embeddings)
@@ -130,7 +132,7 @@ def _context(path: Path) -> int | None:
 
 # Of folders without one config, by the file that only they have; of the others, by `model_type`.
 MARKED: Mapping[str, Callable[[Path], Towers]] = {pair.SHARED: _pair, masked_pair.SIZES: _masked}
-KINDS: Mapping[str, Callable[[Path], Towers]] = {"clip": _joined, "keel-coca": _coca}
+KINDS: Mapping[str, Callable[[Path], Towers]] = {"clip": _joined, "keel-coca": _coca, "keel-vit": _own}
 
 
 def towers(path: Path) -> Towers:
@@ -151,5 +153,4 @@ def towers(path: Path) -> Towers:
                     fix="judge it yourself", where=str(path))  # fmt: skip
     folder.weights_of(path)
     name, bare = BODIES[kind]
-    module, _, found = name.partition(":")
-    return Towers(VisionTrunk(library_of(path, getattr(import_module(module), found), **bare), FP32), kind)
+    return Towers(VisionTrunk(library_of(path, getattr(transformers, name), **bare), FP32), kind)

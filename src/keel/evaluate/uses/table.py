@@ -69,6 +69,9 @@ EVALUATORS: Mapping[str, Evaluator] = {
         ("recall@1", "recall@10", "MRR"), IMAGES, CAPTIONS, {"ks": "ks"}, ("PIL",), splits=False, depth=True,
         sees="images",
     ),
+    "captioning": Evaluator(
+        ("CIDEr-D", "ROUGE-L", "chrF", "exact"), IMAGES, CAPTIONS, modules=(*OVERLAP, "PIL"), sees="images"
+    ),
 }  # fmt: skip
 
 ANSWERED = "{text}\nAnswer: {answer}"
@@ -90,6 +93,7 @@ USES: Mapping[str, Mapping[str, str]] = {
     "image-feature-extraction": {"image-probe": ""},
     "zero-shot-image-classification": {"zero-shot": NAMED},
     "image-text-retrieval": {"image-retrieval": ""},
+    "image-to-text": {"captioning": ""},
 }
 UNSERVED = tuple(task for task in TASKS if task not in USES)
 _DEPTH = re.compile(r"recall@([1-9]\d{0,5})")
