@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from keel.model.shapes import FEATURES, VISION
+from keel.model.shapes import FEATURES, VISION, Shape
 
 # Families with a file of their own; every other name is the library's model as it is.
 OWN: Mapping[str, str] = {
@@ -16,6 +16,13 @@ OWN: Mapping[str, str] = {
     "captioner": "keel.model.captioner", "cross": "keel.model.cross", "pair-heads": "keel.model.pair_heads",
 }  # fmt: skip
 FAMILIES = (*FEATURES, *VISION)
+
+
+def config(name: str, shape: Shape, ids: Mapping[str, int | None], head: str) -> Any:
+    """The library's config of a shape under a head."""
+    if name in VISION:
+        return import_module("keel.model.vision").config(name, shape, head)
+    return import_module("keel.model.families").config(name, shape, ids)
 
 
 def load(name: str) -> Any:

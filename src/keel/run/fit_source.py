@@ -17,7 +17,7 @@ from keel.model.shapes.parts import relative_rows
 from keel.objective.base import Part
 
 AGREE_TOKENS, AGREE = 16, 1e-3
-FIELDS = ("width", "layers", "heads", "feed_forward", "table_width", "inner_width", "token_types")
+FIELDS = ("width", "layers", "heads", "feed_forward", "table_width", "inner_width", "image", "patch", "token_types")
 
 
 def same_class(part: Part, folder: Folder) -> bool:
@@ -31,7 +31,7 @@ def check_sizes(part: Part, shape: Shape, folder: Folder, encoder_only: bool) ->
     if not one_class and not (encoder_only and (folder.family, part.family) in INTO):
         raise StudyError(f"a {folder.family} cannot start a {part.family}", where=folder.where,
                          why="the two compute other things", fix=_fix(part, folder))  # fmt: skip
-    if encoder_only and FEATURES[part.family].kind != "encoder-decoder":
+    if encoder_only and not _two_stacks(part):
         raise StudyError(f"a {part.family} has no encoder beside a decoder", why='the start says only = "encoder"',
                          fix="leave `only` out", where=folder.where)  # fmt: skip
     there = SHAPES[folder.family].shape(folder.size(folder.context() or shape.context))
@@ -46,15 +46,21 @@ def check_sizes(part: Part, shape: Shape, folder: Folder, encoder_only: bool) ->
         raise StudyError.all(problems)
 
 
+def _two_stacks(part: Part) -> bool:
+    return part.family in FEATURES and FEATURES[part.family].kind == "encoder-decoder"
+
+
 def _fix(part: Part, folder: Folder) -> str:
     into = [family for donor, family in INTO if donor == folder.family]
-    if into and FEATURES[part.family].kind == "encoder-decoder":
+    if into and _two_stacks(part):
         return f'choose the family {into[0]}, with only = "encoder" in its start'
     return f"choose the family {folder.family}, or a release of a {part.family}"
 
 
 def _context_problems(part: Part, shape: Shape, there: Shape, folder: Folder) -> Iterator[Problem]:
-    features = FEATURES[folder.family]
+    features = FEATURES.get(folder.family)
+    if features is None:
+        return
     if features.position_offset is not None and shape.context > there.context:
         yield Problem(f"the context is {shape.context}, and the release has {there.context} positions",
                       "each is a row of a table", f"set model.context to {there.context} or less",

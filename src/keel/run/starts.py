@@ -31,9 +31,11 @@ Ids = Mapping[str, int | None]
 # What a config says of its writer, not of what it computes.
 ABOUT = (
     "architectures", "auto_map", "dtype", "torch_dtype", "transformers_version", "_name_or_path", "name_or_path",
+    "model_type",
 )  # fmt: skip
 # What the library calls the same weights is keel's choice.
 NAMING = ("legacy",)
+CLASSIFIER = "classifier."  # its rows are classes, which mean nothing under another number of them
 
 
 class Source(NamedTuple):
@@ -105,13 +107,14 @@ def _config(part: Part, shape: Shape, source: Source, ids: Ids) -> tuple[Any, li
         StudyError: that encoder has another activation.
     """
     own = part.vocabulary == "own"
-    ours = families.config(part.family, shape, {} if own else ids)
+    ours = model.config(part.family, shape, {} if own else ids, part.head)
     if not fit_source.same_class(part, source.folder):
         return ours, encoders.unlike(ours, source.folder)
     wins = _wins(part, shape, source, ours, {} if own else ids)
     raw = {name: value for name, value in source.folder.config.items() if name not in ABOUT}
     given = type(ours).from_dict(raw | wins)
-    given.tie_word_embeddings = shape.tied
+    if hasattr(ours, "tie_word_embeddings"):
+        given.tie_word_embeddings = shape.tied
     theirs, keels = given.to_dict(), ours.to_dict()
     differing = [
         f"{name} {theirs[name]} ({keels.get(name)})" for name in sorted(theirs)
@@ -126,7 +129,7 @@ def _wins(part: Part, shape: Shape, source: Source, ours: Any, ids: Ids) -> dict
     sized = BUILDS[part.family].fields(shape) if source.encoder_only else {}
     known = [f"{role}_token_id" for role, number in ids.items() if number is not None]
     known += [name for role, more in families.ALSO.items() if ids.get(role) is not None for name in more]
-    keep = {"vocab_size", "attention_type", names.context, *NAMING, *known, *sized}
+    keep = {"vocab_size", "attention_type", names.context, *NAMING, *known, *sized, *names.own}
     return {name: value for name, value in fields.items() if name in keep or ("drop" in name and value == 0.0)}
 
 
@@ -154,7 +157,8 @@ def _state(release: Folder, library: Any, part: Part) -> tuple[dict[str, Tensor]
         taken = encoders.renamed(state, encoders.INTO[release.family, part.family])
         return taken, unexpected | {name for name in state if "encoder" not in name and "embeddings" not in name}
     hung = _read(release, {name for name, _ in library.named_parameters()} - state.keys())
-    return state | hung, unexpected - hung.keys()
+    placeless = state.keys() - library.state_dict().keys()
+    return state | hung, (unexpected | placeless) - hung.keys()
 
 
 def _class_of(release: Folder) -> Any:
@@ -190,6 +194,9 @@ def _fill(library: Any, state: Mapping[str, Tensor], release: Folder) -> Began:
             missing.append(name)
             continue
         there = state[name]
+        if name.startswith(CLASSIFIER) and len(there) != len(weight):
+            missing.append(name)
+            continue
         assert there.shape[1:] == weight.shape[1:], f"{name}: sizes were checked"
         rows = min(len(there), len(weight))
         weight[:rows].copy_(there[:rows])

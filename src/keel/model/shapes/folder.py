@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ class Names(NamedTuple):
     """What a config calls the parts of a size; "" where the family has no such choice.
 
     `rows_before`: rows of the position table before the first position. `types_if`: token types count where it is true.
+    Where `image` names the side of an image, positions are its patches and there is no vocabulary. `own`: fields that
+    say what a run asks of the model, whatever the release was asked.
     """
 
     width: str = "hidden_size"
@@ -38,6 +41,9 @@ class Names(NamedTuple):
     types_if: str = ""
     head_width: str = ""
     groups: str = ""
+    image: str = ""
+    patch: str = "patch_size"
+    own: tuple[str, ...] = ()
 
 
 BERT = Names(token_types="type_vocab_size")
@@ -66,6 +72,7 @@ TYPES: Mapping[str, tuple[tuple[str, ...], Names]] = {
     "mbart": (("mbart", "alexatm"), BART),
     "m2m_100": (("m2m_100",), BART),
     "bigbird_pegasus": (("bigbird_pegasus",), BART),
+    "vit": (("vit",), Names(context="", image="image_size", own=("id2label", "label2id", "pool"))),
 }  # fmt: skip
 
 
@@ -93,6 +100,9 @@ class Folder(NamedTuple):
 
     def context(self) -> int | None:
         """The most positions that it was released with, where its config says."""
+        if self.names.image:
+            side, patch = (self.config.get(name) for name in (self.names.image, self.names.patch))
+            return (side // patch) ** 2 if isinstance(side, int) and isinstance(patch, int) and patch > 0 else None
         found = self.config.get(self.names.context)
         return found - self.names.rows_before if isinstance(found, int) else None
 
@@ -103,7 +113,8 @@ class Folder(NamedTuple):
             StudyError: the config lacks a number, or describes a model that its family here cannot be.
         """
         names, config = self.names, self.config
-        wanted = [names.width, names.layers, names.heads, "vocab_size", *filter(None, [names.decoder_layers])]
+        counted = [names.image, names.patch] if names.image else ["vocab_size"]
+        wanted = [names.width, names.layers, names.heads, *counted, *filter(None, [names.decoder_layers])]
         problems = [
             Problem(f"config.json has no {name}", f"a {self.family} is sized by it", "bring it whole", self.where)
             for name in wanted if not isinstance(config.get(name), int)
@@ -122,16 +133,19 @@ class Folder(NamedTuple):
 
     def _size(self, context: int) -> Size:
         """Fields that follow from the family's own rule are left to it."""
-        names, features = self.names, FEATURES[self.family]
+        names, features = self.names, FEATURES.get(self.family)
         width, heads = int(self._of(names.width)), int(self._of(names.heads))
         layers, decoder = int(self._of(names.layers)), int(self._of(names.decoder_layers) or 0)
-        plain = Size(width=width, layers=layers, vocabulary=int(self._of("vocab_size")), context=context,
-                     head_width=int(self._of(names.head_width) or width // heads))  # fmt: skip
+        rows = {"vocabulary": 0, "patch": int(self._of(names.patch))} if names.image else {
+            "vocabulary": int(self._of("vocab_size"))
+        }  # fmt: skip
+        plain = Size(width=width, layers=layers, context=context,
+                     head_width=int(self._of(names.head_width) or width // heads), **rows)  # fmt: skip
         rule = SHAPES[self.family].shape(plain)
         forward, table = self._of(names.feed_forward) or rule.feed_forward, self._of(names.embedding_width)
-        types = self._types(features.least_token_types) if features.token_types is not None else 0
-        return Size(
-            width=width, layers=layers, vocabulary=plain.vocabulary, context=context, head_width=plain.head_width,
+        types = self._types(features.least_token_types) if features and features.token_types is not None else 0
+        return replace(
+            plain,
             decoder_layers=0 if decoder == rule.decoder_layers else decoder,
             embedding_width=0 if table in (None, rule.table_width) else int(table),
             feed_forward=0 if forward == rule.feed_forward else int(forward),
@@ -148,7 +162,8 @@ class Folder(NamedTuple):
 
     def _odd(self) -> Iterator[Problem]:
         """What this family's model here never has."""
-        names, tied = self.names, FEATURES[self.family].tied
+        names = self.names
+        tied = FEATURES[self.family].tied if self.family in FEATURES else self.config.get("tie_word_embeddings", True)
         width, heads = self._of(names.width), self._of(names.heads)
         head = self._of(names.head_width)
         if width % heads or (head and head * heads != width):
@@ -206,7 +221,8 @@ def _family(path: Path, config: Mapping[str, Any]) -> str:
                          fix="bring the release in floating point")  # fmt: skip
     families = TYPES[kind][0]
     tied = config.get("tie_word_embeddings", True)
-    return next((name for name in families if FEATURES[name].tied == tied), families[0])
+    alike = (name for name in families if name in FEATURES and FEATURES[name].tied == tied)
+    return next(alike, families[0])
 
 
 def weights_of(path: Path) -> tuple[str, ...]:
