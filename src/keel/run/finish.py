@@ -20,6 +20,7 @@ from keel.corpus.tokenizer import with_special
 from keel.corpus.vocabulary import Vocabulary
 from keel.evaluate import Judged
 from keel.evaluate.exam import Exam
+from keel.evaluate.probed import MOST_TRAINING
 from keel.evaluate.retrieved import Retrieved
 from keel.files import place_error, write_json, write_text
 from keel.model.pair import SHARED
@@ -48,7 +49,8 @@ def finish(spec: Spec, folder: Path, corpus: Corpus, trained: Trained) -> dict[s
     else:
         most = evaluate.MOST.get(judge, 0)
         questions = heldout.samples_of(trained.objective, corpus, want_of(shape, spec.seed), most)
-        exam = Exam(trained.parts, trained.objective, corpus, size.context, questions)
+        labelled = heldout.labelled_of(trained.objective, corpus, want_of(shape, spec.seed), MOST_TRAINING)
+        exam = Exam(trained.parts, trained.objective, corpus, size.context, questions, labelled)
         judgement = evaluate.judge(judge)(exam)
         gate = _stalled(judgement, judge)
         if isinstance(judgement, Retrieved) and isinstance(corpus, Store):
