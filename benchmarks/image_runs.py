@@ -72,10 +72,10 @@ def spec_of(
 
 
 def trained(spec: Spec, corpus: Store, folder: Path) -> dict[str, Any]:
-    """The result of a run, whose model stays in `folder`."""
+    """The result of a run, whose model and last checkpoint stay in `folder`."""
     folder.mkdir(parents=True)
     with contextlib.redirect_stderr(io.StringIO()):
-        made = train(spec, Place(folder=folder), corpus, spec.steps, set(), lambda seen: None, lambda: False)
+        made = train(spec, Place(folder=folder), corpus, spec.steps, {spec.steps}, lambda seen: None, lambda: False)
         return finish(spec, folder, corpus, made)
 
 
