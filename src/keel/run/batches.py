@@ -7,6 +7,7 @@ from itertools import count, islice
 
 import numpy as np
 
+from keel.errors import StudyError
 from keel.objective.base import Batch, Objective, Sample
 from keel.objective.reading import Order
 from keel.run.draws import Draw, Samples
@@ -67,10 +68,17 @@ class Batches:
         self._coming = None
 
     def micro_batches(self, objective: Objective, step: int, rank: int, ranks: int, micro: int) -> list[Batch]:
-        """This rank's share of a step in micro-batches of at most `micro` samples, cut in multiples of the group."""
-        mine = self.samples(step, rank, ranks)
+        """This rank's share of a step in micro-batches of at most `micro` samples, cut in multiples of the group.
+
+        Raises:
+            StudyError: a micro-batch, or the share, does not hold whole groups.
+        """
+        mine, group = self.samples(step, rank, ranks), objective.facts.group
         share = len(mine)
-        assert micro % objective.facts.group == 0, "a micro-batch must hold whole groups"
+        if micro % group or share % group:
+            raise StudyError(f"{micro} samples at once of {share} do not hold whole groups", where="train.batch",
+                             why=f"{group} samples of this loss stay together",
+                             fix=f"set train.batch to a multiple of {group * ranks} samples")  # fmt: skip
         start = step * self.batch + rank * share
         return [
             self._collate(objective, start + first, mine[first : first + micro]) for first in range(0, share, micro)
