@@ -20,6 +20,8 @@ OBJECTIVES: Mapping[str, str] = {
     "clip": "keel.objective.contrastive:CLIP",
     "clm": "keel.objective.clm:CLM",
     "coca": "keel.objective.coca:CoCa",
+    "deepcluster": "keel.objective.deepcluster:DeepCluster",
+    "deepercluster": "keel.objective.deepcluster:DeeperCluster",
     "dino": "keel.objective.dino:DINO",
     "distil": "keel.objective.distil:Distil",
     "instruct": "keel.objective.instruct:Instruct",

@@ -66,6 +66,14 @@ class Model(NamedTuple):
     trained: bool = True
 
 
+class Counted(NamedTuple):
+    """An option that follows from how many samples there are: `of(options, samples)`, as a formula, and who says so."""
+
+    of: Callable[[Mapping[str, Any], int], int]
+    formula: str
+    source: str
+
+
 ModelsOf = Callable[[Mapping[str, Any], str, Size], tuple[Model, ...]]
 
 
@@ -80,6 +88,7 @@ class Facts(NamedTuple):
     one sample in models that are not trained: a teacher's forward pass. `models(options, family, size)`: all that are
     trained, where that is not one model with a head on tokens. `rivals`: families of another kind, which a plan holds
     beside the first as arms. `sweeps`: options that are found by experiment, each with the values that arms try.
+    `counted`: options that follow from the number of samples to train on, unless they are said.
     `tokens(options)`: the folder of the release whose tokenizer cuts the texts, None where the corpus's does.
     """
 
@@ -98,3 +107,4 @@ class Facts(NamedTuple):
     rivals: tuple[str, ...] = ()
     sweeps: Mapping[str, tuple[float, ...]] = MappingProxyType({})
     tokens: Callable[[Mapping[str, Any]], Path | None] | None = None
+    counted: Mapping[str, Counted] = MappingProxyType({})

@@ -7,6 +7,7 @@ from typing import Any
 
 from keel.objective.fact import Cite, Facts, Judge, Use, no_roles
 from keel.objective.facts_captions import CAPTIONS
+from keel.objective.facts_clusters import CLUSTERED
 from keel.objective.facts_contrastive import CONTRASTIVE
 from keel.objective.facts_images import IMAGES
 from keel.objective.facts_instruct import INSTRUCT
@@ -193,5 +194,6 @@ FACTS: Mapping[str, Facts] = {
     **CAPTIONS,
     **MASKED_PAIRS,
     **VIEWS,
+    **CLUSTERED,
     **HOLDERS,
 }

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, Literal, NamedTuple, get_args
 
 from keel.errors import Problem, StudyError, nearest
-from keel.objective import corrupt, facts_mae, facts_maskvlm, held, masks, pixels, room
+from keel.objective import corrupt, facts_clusters, facts_mae, facts_maskvlm, held, masks, pixels, room
 from keel.objective.checks import one_of, problems_of, settle, shares
 from keel.objective.denoisers import prefixes
 from keel.objective.facts_captions import CAPTIONING, COCA
@@ -215,6 +215,8 @@ OPTIONS: Mapping[str, Known] = {
     "clip": Known(PAIRS, contrastive),
     "clm": Known({}, nothing),
     "coca": Known(COCA, caption_problems),
+    "deepcluster": Known(facts_clusters.DEEPCLUSTER, facts_clusters.problems),
+    "deepercluster": Known(facts_clusters.DEEPERCLUSTER, facts_clusters.problems),
     "dino": Known(DINO, dino_problems),
     "distil": Known({"of": {}, "teacher": {}, "alpha": 0.5, "temperature": 2.0, "top": 0, "cosine": 0.0, "map": {}},
                     distil),

@@ -28,6 +28,11 @@ class Read(Protocol):
     @property
     def seed(self) -> int: ...
 
+    @property
+    def ids(self) -> np.ndarray:
+        """The samples' own numbers in order, as a batch has them."""
+        ...
+
     def __call__(self, places: Iterable[int]) -> Iterator[Sample]:
         """Samples in the order asked for."""
         ...

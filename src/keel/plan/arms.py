@@ -20,7 +20,7 @@ from keel.plan.captions import with_room
 from keel.plan.defaults import Defaults, defaults_of, masking_rate
 from keel.plan.experiment import Experiment
 from keel.plan.family_arms import families_of, size_of
-from keel.plan.fed import classes_of, fed_by, with_judge
+from keel.plan.fed import classes_of, fed_by, with_counts, with_judge
 from keel.plan.frame import Inputs
 from keel.plan.ladder import Frame
 from keel.plan.losses import options_under, with_languages
@@ -110,6 +110,7 @@ def _loss_arm(given: _Given, name: str) -> Experiment | Problem:
         options = with_judge(name, options, fed_by(given.inputs.study, given.inputs.corpus))
         facts = facts_of(name, options)
         options = with_languages(options, facts, given.inputs.study)
+        options = with_counts(options, facts, given.inputs.corpus)
         if (rate := masking_rate(name, options)) is not None:
             options = {**options, "rate": rate}
         options = with_room(name, options, _row(given.inputs.corpus, frame.tokens))

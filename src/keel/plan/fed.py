@@ -55,6 +55,21 @@ def with_judge(loss: str, options: Mapping[str, Any], fed: frozenset[str]) -> Ma
     return {**options, "judged": "probe"}
 
 
+def with_counts(options: Mapping[str, Any], facts: Facts, corpus: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Options that follow from the number of images to train on, unless they are said.
+
+    Example:
+        >>> from keel.objective.facts import FACTS
+        >>> with_counts({}, FACTS["deepcluster"], {"split": {"train_images": 1280}}), with_counts({}, FACTS["mae"], {})
+        ({'clusters': 10}, {})
+    """
+    open_ones = {name: rule for name, rule in facts.counted.items() if not options.get(name)}
+    if not open_ones or corpus is None:
+        return options
+    images = int(corpus["split"]["train_images"])
+    return {**options, **{name: rule.of(options, images) for name, rule in open_ones.items()}}
+
+
 def classes_of(corpus: Mapping[str, Any], loss: str, options: Mapping[str, Any], family: str, size: Size) -> int:
     """Classes that a model of this loss tells apart: those of the images, none where it has no classifier."""
     return classes_in(corpus) if head_of(loss, options, family, size).endswith("classes") else 0

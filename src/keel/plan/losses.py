@@ -14,7 +14,7 @@ from keel.objective.facts import FACTS, Cite, Facts
 from keel.objective.held import facts_of
 from keel.objective.options import check
 from keel.plan.defaults import defaults_of, masking_rate
-from keel.plan.fed import LABELS, WHY_LABELS, asks, fed_by, with_judge
+from keel.plan.fed import LABELS, WHY_LABELS, asks, fed_by, with_counts, with_judge
 from keel.plan.recipe import Choices
 from keel.study import Study
 
@@ -81,6 +81,11 @@ def loss_of(
     settled = with_languages(options, facts, study)
     if settled is not options:
         choices.pick(OPTIONS + "languages", settled["languages"], formula="source, target", source="[data] parallel")
+    counted = with_counts(settled, facts, corpus)
+    for option, rule in facts.counted.items():
+        if counted.get(option) != settled.get(option):
+            choices.pick(OPTIONS + option, counted[option], formula=rule.formula, source=rule.source)
+    settled = counted
     if (rate := masking_rate(name, settled)) is not None:
         choices.pick(OPTIONS + "rate", rate, formula="share of tokens to predict", valid="width 16-64",
                      source=defaults_of(name, settled).masking_source)  # fmt: skip

@@ -34,6 +34,8 @@ STEPS = 6
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "mbart": {"language": LANGUAGES[0]},
     "translation": {"languages": list(LANGUAGES)},
+    "deepcluster": {"clusters": 6},
+    "deepercluster": {"clusters": 8, "every": 1},
     "dino": {"prototypes": 64, "local_views": 2},
     "maskvlm": {"group": 4},
     # What a teacher knows changes no gradient's being right: this one knows nothing.

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from keel.objective.base import Sample
 
 
@@ -30,6 +32,11 @@ class Samples(ABC):
 
     @abstractmethod
     def __getitem__(self, index: int) -> Sample: ...
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The numbers that samples have, in order."""
+        return np.array([self[place].id for place in range(len(self))], np.int64)
 
     def stream(self, draws: Iterable[Draw]) -> Generator[Sample]:
         """A sample for each draw, in order; draws may be read ahead of what is asked for."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -27,6 +28,11 @@ class Reading:
     def __init__(self, samples: Samples, seed: int, parts: Mapping[str, nn.Module]) -> None:
         self.number, self.seed = len(samples), seed
         self._samples, self._parts = samples, parts
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The samples' own numbers."""
+        return self._samples.ids
 
     def __call__(self, places: Iterable[int]) -> Iterator[Sample]:
         """Samples in the order asked for."""

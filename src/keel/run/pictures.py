@@ -83,6 +83,11 @@ class Pictures(Samples):
     def __len__(self) -> int:
         return len(self.numbers)
 
+    @property
+    def ids(self) -> np.ndarray:
+        """Numbers of the images in their store."""
+        return self.numbers
+
     def __getitem__(self, index: int) -> Sample:
         """As the first epoch draws it."""
         number = int(self.numbers[index])

@@ -31,8 +31,9 @@ WRONG: dict[str, Any] = {
     "jitter_odds": 1.5, "saturation": 2, "hue": 0.7, "grey": 2, "blur": 2, "solarise": 2, "hidden": -1, "out": 0,
     "local_views": -1, "local_side": -1, "local_area": 0.9, "prototypes": 1, "teacher_temperature": 0,
     "decoder_width": -1, "decoder_layers": -1, "judged": "labels", "first_temperature": -1, "warm_steps": -1, "centre": 1, "momentum": 1,
+    "clusters": -1, "directions": 0, "iterations": 0, "every": 0, "super_clusters": 0,
 }  # fmt: skip
-ANY_VALUE = {"permute", "roll", "enhanced", "packed", "teacher", "map", "flip", "learn", "norm_pix"}
+ANY_VALUE = {"rotations", "permute", "roll", "enhanced", "packed", "teacher", "map", "flip", "learn", "norm_pix"}
 
 
 def told(loss: str, given: dict[str, Any]) -> list[str]:
