@@ -1,4 +1,5 @@
-"""The user's own loss, module:Name: where its file is found, and its digest, which is part of a run's identity."""
+"""The user's own loss, module:Name, and other things that lie beside a study: where they are found, and digests, which
+are part of a run's identity."""
 
 from __future__ import annotations
 
@@ -17,6 +18,17 @@ def find_in(folder: Path) -> None:
     place = str(folder.resolve())
     if place not in sys.path:
         sys.path.insert(0, place)
+
+
+def beside(name: str) -> Path:
+    """A folder as a study names it: by its whole path, or from the folder in which its own modules are found.
+
+    Example:
+        >>> beside("/models/minilm").as_posix(), beside("no-such-folder").as_posix()
+        ('/models/minilm', 'no-such-folder')
+    """
+    places = [Path(place) / name for place in sys.path if place]
+    return next((place for place in places if place.is_dir()), Path(name))
 
 
 def code_sha256(loss: str, options: Mapping[str, Any]) -> str:

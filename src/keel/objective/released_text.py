@@ -17,6 +17,7 @@ from keel.model.shapes.features import bare
 from keel.model.shapes.folder import Folder
 from keel.objective.checks import one_of, problems_of
 from keel.objective.fact import Model
+from keel.objective.own import beside
 
 RELEASE: Mapping[str, Any] = {"text_from": "", "text_sha256": "", "text_trains": "no"}
 TRAINS = ("yes", "no")
@@ -31,7 +32,7 @@ def path_of(options: Mapping[str, Any]) -> Path | None:
         >>> path_of({}), path_of({"text_from": "minilm"})
         (None, PosixPath('minilm'))
     """
-    return Path(options["text_from"]) if options.get("text_from") else None
+    return beside(str(options["text_from"])) if options.get("text_from") else None
 
 
 def sha256_of(found: Folder) -> str:
@@ -86,7 +87,9 @@ def model_of(at: Mapping[str, Any], image: Size) -> Model:
 
     Frozen it goes forward alone, and of the projection only the gradient by its weights is formed.
     """
-    found = folder.read(Path(at["text_from"]))
+    path = path_of(at)
+    assert path is not None, "the text tower begins from scratch"
+    found = folder.read(path)
     size, trains = size_of(at, found, image.vocabulary), at["text_trains"] == "yes"
     products = size.width * image.embedding_width
     more = (FLOP_A_PRODUCT if trains else FLOP_A_PRODUCT_ON_GIVEN) * products

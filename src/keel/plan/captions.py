@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from keel.corpus.vocabulary import vocabulary_of
+from keel.objective.cost import special_tokens
+from keel.objective.held import facts_of
 from keel.objective.options import OPTIONS
+from keel.objective.released_text import TOKENIZER
 from keel.objective.towers import BORDERS
 from keel.plan.recipe import Choices
 
@@ -33,6 +38,21 @@ def with_room(loss: str, options: Mapping[str, Any], row: Mapping[str, Any] | No
     if wanted > MOST and TOO_LONG in known and TOO_LONG not in options:
         return {**options, **room, TOO_LONG: "shorten"}
     return {**options, **room}
+
+
+def release_of(loss: str, options: Mapping[str, Any]) -> Path | None:
+    """The folder of the release whose tokenizer cuts the captions; None where the corpus's does."""
+    facts = facts_of(loss, options)
+    return facts.tokens(options) if facts.tokens is not None else None
+
+
+def rows_of(loss: str, options: Mapping[str, Any], context: int, tokens: int) -> int:
+    """Rows of the captions' table: of a vocabulary of so many tokens, or of the release's, and what the loss adds."""
+    release = release_of(loss, options)
+    if release is None:
+        return tokens + len(special_tokens(loss, options, context))
+    text = (release / TOKENIZER).read_text(encoding="utf-8")
+    return vocabulary_of(text).with_special(facts_of(loss, options).roles(options, context)).size
 
 
 def tell(

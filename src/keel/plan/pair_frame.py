@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keel.model.shapes.vision_check import patches_of
-from keel.objective.cost import special_tokens
 from keel.plan import captions
 from keel.plan.frame import Inputs, seconds_of, vocabulary_row, widest, widths_of
 from keel.plan.image_frame import sides_of, sizes_of, tell
@@ -26,7 +25,9 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
     train_bytes = float(seen["captions"]["bytes"]) * float(seen["split"]["train_images"]) / float(seen["images"])
     row = vocabulary_row(seen["tokens"], train_bytes, choices)
     said = loss_of(inputs.study, choices, inputs.category, inputs.corpus)
-    loss = said._replace(options=captions.with_room(said.name, said.options, row))
+    # A release's tokens were not counted here: its tower reads as many as the user says.
+    counted = None if captions.release_of(said.name, said.options) else row
+    loss = said._replace(options=captions.with_room(said.name, said.options, counted))
     captions.tell(choices, OPTIONS, said.options, loss.options, row)
     side, patch = sides_of(seen, choices)
     unique, tokens = float(seen["split"]["train_images"]) * patches_of(side, patch), int(row["vocabulary"])
@@ -34,7 +35,7 @@ def frame_of(inputs: Inputs, choices: Choices) -> tuple[Frame, float]:
 
     def frames(widths: Sequence[int]) -> tuple[Frame, float]:
         context = patches_of(side, patch)
-        rows = tokens + len(special_tokens(loss.name, loss.options, context))
+        rows = captions.rows_of(loss.name, loss.options, context, tokens)
         sizes = sizes_of(choices, loss.family, widths, side, patch, vocabulary=rows)
         return Frame(loss.name, loss.options, loss.family, sizes, context, tokens), unique
 

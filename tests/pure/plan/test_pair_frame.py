@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import copy
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import FAKE_MACHINE, study_error
 
 from keel.corpus.images.named import identity_of
+from keel.corpus.tokenizer import train
 from keel.errors import Refused
-from keel.model.shapes import SHAPES, Size
+from keel.model.shapes import SHAPES, Size, folder
+from keel.objective import own
 from keel.objective.cost import flop_per_token
+from keel.objective.released_text import sha256_of
 from keel.objective.towers import TOWERS, text_size
 from keel.plan.build import build
 from keel.plan.frame import Inputs
@@ -133,3 +139,51 @@ def test_too_few_pairs_are_refused_in_images() -> None:
     with pytest.raises(Refused, match="too small for a ladder") as refused:
         planned(few)
     assert "images to train on" in refused.value.refusal.fix
+
+
+def release(path: Path) -> dict[str, Any]:
+    """A released encoder as far as a plan reads it, and the options that name it."""
+    path.mkdir()
+    config = {"model_type": "bert", "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3,
+              "intermediate_size": 96, "vocab_size": 300, "max_position_embeddings": 128}  # fmt: skip
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "model.safetensors").write_bytes(b"weights are not read here")
+    (path / "tokenizer.json").write_text(train(["a red disc"], 260))
+    sha256 = sha256_of(folder.read(path))
+    return {"train.options.text_from": str(path), "train.options.text_sha256": sha256}
+
+
+def test_a_released_text_tower_has_its_own_rows_and_does_not_move(tmp_path: Path) -> None:
+    given = release(tmp_path / "bert")
+    made = planned(**given)
+    for item in made["experiments"]:
+        options, size = item["spec"]["options"], Size(**item["spec"]["size"])
+        assert size.vocabulary == 260
+        assert "text_context" not in options
+        bert = SHAPES["bert"].params(SHAPES["bert"].shape(folder.read(tmp_path / "bert").size()), "states").total
+        image = SHAPES["clip-vision"].params(SHAPES["clip-vision"].shape(size), "joint").total
+        assert item["params"]["total"] == image + bert + 24 * size.embedding_width + 1
+        trained = flop_per_token("clip", {**options, "text_trains": "yes"}, "clip-vision", size)
+        assert flop_per_token("clip", options, "clip-vision", size) < trained
+    (tmp_path / "bert" / "model.safetensors").write_bytes(b"others")
+    with study_error("another than text_sha256 says", "text_sha256"):
+        planned(**given)
+
+
+def test_a_release_is_found_beside_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = release(tmp_path / "bert") | {"train.options.text_from": "bert"}
+    with study_error("is not there", "text_from"):
+        planned(**given)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    own.find_in(tmp_path)
+    assert planned(**given)["experiments"][0]["spec"]["options"]["text_from"] == "bert"
+
+
+def test_masked_pairs_are_planned_with_all_their_parts() -> None:
+    made = planned(**{"train.loss": "maskvlm"})
+    assert (made["judge"], made["family"]) == ("masked_caption_bits_per_byte", "clip-vision")
+    alone = planned()["experiments"][0]
+    for item in made["experiments"]:
+        assert item["spec"]["size"]["vocabulary"] == 512 + 3
+        assert item["spec"]["batch_tokens"] // 81 % 8 == 0
+    assert made["experiments"][0]["params"]["total"] > alone["params"]["total"]
