@@ -48,6 +48,8 @@ class DINO(Objective):
 
     m is `momentum` until the run's decay begins and goes to 1 by half a cosine over it. In the paper it does over the
     whole run, which is this with decay_start 0: a trunk must be the same run for every branch that leaves it.
+    Prototypes stay where they were drawn unless they `learn`, as they do in the paper from the second epoch on: in the
+    first steps all images are scored nearly alike, and ones that move turn away from where all lie, the student too.
     T_t goes from `first_temperature` to `teacher_temperature` over `warm_steps`, in a line.
 
     Reference: Caron et al. 2021, arXiv:2104.14294, section 3.1, algorithm 1, and appendices C and D.
@@ -79,7 +81,9 @@ class DINO(Objective):
         """
         check_head("dino", family, "body")
         body = Part(family=family, size=size, start=start, head="body")
-        head = Part(family=PROJECTOR, size=scorer(self.options, family, size), start=Scratch(), head="prototypes")
+        still = () if self.options["learn"] else ("prototypes",)
+        head = Part(family=PROJECTOR, size=scorer(self.options, family, size), start=Scratch(), head="prototypes",
+                    fixed=still)  # fmt: skip
         # Parts are told apart by their fields: a mean of weights is another part than what it follows.
         return {
             "model": _following(body, "student"), "student": body,

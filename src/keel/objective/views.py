@@ -30,11 +30,12 @@ SIMCLR: Mapping[str, Any] = {
 DINO: Mapping[str, Any] = {
     **PIXELS, **COLOURS, "least_area": 0.4, "jitter": 0.4, "saturation": 0.5, "jitter_odds": 0.8, "hue": 0.1,
     "grey": 0.2, "blur": (1.0, 0.1, 0.5), "solarise": (0.0, 0.2, 0.0),
-    "local_views": 8, "local_side": 0, "local_area": 0.05, "hidden": 0, "out": 256, "prototypes": 4096,
+    "local_views": 8, "local_side": 0, "local_area": 0.05, "hidden": 0, "out": 256, "prototypes": 4096, "learn": False,
     "temperature": 0.1, "teacher_temperature": 0.04, "first_temperature": 0.04, "warm_steps": 0, "centre": 0.9,
     "momentum": 0.996,
 }  # fmt: skip
 LARGE, LOCAL_SHARE = 2, 96 / 224
+FLOP_FORWARD = 2  # a product: a multiply and an add
 HIDDEN_WIDTHS, DINO_LAYERS, SIMCLR_LAYERS = 4, 3, 2
 
 
@@ -110,11 +111,13 @@ def dino_models(options: Mapping[str, Any], family: str, size: Size) -> tuple[Mo
     large, small = _body(family, size), _body(family, local)._replace(given=False)
     head = Model("prototypes", scorer(at, family, size), ((1.0, Use(LARGE + at["local_views"])),), family=PROJECTOR,
                  given=False)  # fmt: skip
-    teacher = head._replace(work=((1.0, Use(LARGE)),), trained=False)
-    return (
-        large._replace(trained=False), large._replace(trained=False, given=False),
-        *[large._replace(given=False)] * LARGE, *[small] * at["local_views"], head, teacher,
-    )  # fmt: skip
+    # A third of its training FLOP would be too few: what meets the pixels costs 2 of 4, all else 2 of 6.
+    shapes, shape = VISION[family], VISION[family].shape(size)
+    forward = float(FLOP_FORWARD * LARGE * shapes.products(shape, shapes.full_use(shape), "body"))
+    teacher = Model("body", size, (), forward, trained=False)
+    scores = head._replace(work=((1.0, Use(LARGE)),), trained=False)
+    student = [large._replace(given=False)] * LARGE + [small] * at["local_views"]
+    return teacher, *student, head, scores
 
 
 def _body(family: str, size: Size) -> Model:
