@@ -107,7 +107,8 @@ def rungs(
     flop = [frame_.flop_per_token(size) for size in sizes]
     row = frame_.defaults
     most = [min(flop[-1] * top / factor / each, row.most_epochs * unique_tokens) for each in flop[:-1]]
-    least = max(0.65 * most[-1], min(row.least_tokens, most[-1])) if most else top
+    fewest = max(row.least_tokens, row.least_samples * frame_.context)
+    least = max(0.65 * most[-1], min(fewest, most[-1])) if most else top
     ladder = [
         Rung(size, _whole(given.get(size.width) or _points(least, high), batch_tokens), held_out=False)
         for size, high in zip(sizes, most)

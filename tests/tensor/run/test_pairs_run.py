@@ -20,16 +20,20 @@ from keel import objective
 from keel.corpus.images.store import Store
 from keel.evaluate import retrieved
 from keel.evaluate.retrieved import Retrieved
+from keel.files import read_json
 from keel.model import pair
 from keel.model.shapes import SHAPES, Size
 from keel.objective import cost
 from keel.objective.base import Sample
 from keel.plan.spec import Spec
+from keel.plan.verb import plan
 from keel.run import heldout, shown
+from keel.run.dry import dry
 from keel.run.finish import finish
 from keel.run.parts import vocabulary_of
 from keel.run.pictures import Want
 from keel.run.train import Place, Trained, train
+from keel.study import load
 
 pytestmark = pytest.mark.tensor
 PAIRS, STEPS, SCENES = 16, 40, 300
@@ -160,6 +164,18 @@ def test_candidates_are_those_of_least_digest_whatever_the_model(root: Path, sto
     least = sorted(held, key=lambda number: hashlib.sha256(store[number].key.encode()).hexdigest())[:7]
     assert one == other == sorted(least)
     assert [sample.id for sample in questions(kinds[0], store)] == held
+
+
+@pytest.mark.parametrize("loss", ["clip", "siglip"])
+def test_what_is_planned_is_what_is_built(loss: str, root: Path) -> None:
+    """Both towers, the captions' table and the scale, of every run; and a real batch is formed."""
+    few = ("model.patch=12", "train.batch_tokens=144", f"train.loss={loss}", "ladder.top_tokens=50_000")
+    study = load(root, few)
+    plan(root, study, "2026-01-01")
+    answer = dry(root, study)
+    runs = read_json(root / "plan.json", "keel.plan/1")["experiments"]
+    assert answer.result["counts"] == {loss: 16}
+    assert all(f"{item['params']['total']:,} parameters" in answer.text for item in runs)
 
 
 def judged(spec: Spec, trained: Trained, store: Store) -> Retrieved:
