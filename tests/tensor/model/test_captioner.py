@@ -162,7 +162,8 @@ def test_weights_follow_from_the_seed() -> None:
     one, other, third = decoder(), decoder(), decoder(seed=1)
     assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
     assert not torch.equal(one.onto.weight, third.onto.weight) if one.onto and third.onto else False
-    into = torch.cat([layer.linear2.weight.flatten() for layer in one.second])
+    second: Any = one.second
+    into = torch.cat([layer.linear2.weight.flatten() for layer in second])
     assert into.std().item() == pytest.approx(128**-0.5 / 10**0.5, rel=0.05)  # 1 / sqrt(2 x 5 layers)
 
 
