@@ -42,8 +42,8 @@ class Serve(Table):
 class Fields(Table):
     """Which fields of an eval file hold what (default: found by their usual names, and shown)."""
 
-    text: str | None = Field(default=None, description="text, query, source line, or list of words")
-    answer: str | None = Field(default=None, description="label, text to find, summary, translation, or list of tags")
+    text: str | None = Field(default=None, description="text, query, source line, list of words, or path of an image")
+    answer: str | None = Field(default=None, description="label, text to find, caption, summary, translation, or tags")
     group: str | None = Field(default=None, description="rows of one group are all learnt from or all judged by")
 
 
@@ -58,8 +58,8 @@ class UseCase(Table):
     accept: float | None = None
     margin: float | None = Field(default=None, gt=0, lt=1, description="how much worse is still as good, in the metric")
     fields: Fields = Fields()
-    how: str | None = Field(default=None, description="probe | fine-tune | few-shot, where a task allows several")
-    prompt: str | None = Field(default=None, description="a template with {text} and {answer}")
+    how: str | None = Field(default=None, description="such as probe, fine-tune, few-shot, where a task allows several")
+    prompt: str | None = Field(default=None, description="a template with {text} and {answer}, of images {answer}")
     shots: int | None = Field(default=None, ge=0, description="rows shown in the prompt, of each label or in all")
     languages: tuple[str, str] | None = Field(default=None, description="of a translation: source, target")
     serve: Serve | None = None
