@@ -70,8 +70,8 @@ class MaskVLM(CLIP):
     The other ones are drawn among the pairs of a group whose captions differ, by the softmax of similarities: a draw
     hangs on seed, step and sample. Special tokens are never hidden (ALBEF's code hides [SEP] too). An image's hidden
     patches are learned values of pixels. Options: CLIP's; `image_rate`, `text_rate` (shares hidden); `mask`, `random`
-    (what stands in place of a token); `cross_layers` (0: a quarter of the image tower's); `group` (pairs that stay together, among
-    which negatives are drawn; the paper draws among all of a batch); a weight for each term.
+    (what stands in place of a token); `cross_layers` (0: a quarter of the image tower's); `group` (pairs that stay
+    together, among which negatives are drawn; ALBEF draws among a batch); a weight for each term.
 
     Ours, where the paper's text is not at hand: pre-norm layers between the sides, the depth of these, one linear layer
     on both first states for matches, values of pixels as they are scaled.
