@@ -14,7 +14,7 @@ from keel.evaluate.uses import case as cases_file
 from keel.evaluate.uses.case import MARGIN, Case, missing, unserved
 from keel.evaluate.uses.material import material, prepared
 from keel.evaluate.uses.table import EVALUATORS, UNSERVED, USES, metric_of
-from keel.evaluate.uses.template import CHECKS, template
+from keel.evaluate.uses.template import CHECKS
 from keel.plan.tasks import asked
 from keel.study import TASKS, Study
 
