@@ -30,12 +30,12 @@ def prepare(folder: Path) -> None:
     """The demo's study on generated text, with evidence."""
     from keel.corpus import markov
     from keel.corpus.look import measure_corpus, source_of
-    from keel.demo import STUDY
+    from keel.demo_sources import TEXT
     from keel.files import write_json, write_text
     from keel.study import load
 
     markov.write(folder / "text", markov.chain(600, 12, seed=1), documents=100, words_each=1500, seed=2)
-    write_text(folder / "study.toml", STUDY.format(train='"text"', vocabulary=512, seed=0))
+    write_text(folder / "study.toml", TEXT.format(train='"text"', vocabulary=512, seed=0))
     study = load(folder)
     corpus, tokenizer = measure_corpus(source_of(folder, study), study)
     write_text(folder / "evidence" / "tokenizer.json", tokenizer)

@@ -241,18 +241,21 @@ def doctor(
 
 @app.command()
 def demo(
-    source: Annotated[str, typer.Option(help="sotu (real text) or markov (text of known entropy).")] = "sotu",
+    source: Annotated[
+        str, typer.Option(help="sotu (real text), markov (text of known entropy) or scenes (pictures with captions).")
+    ] = "sotu",
+    pairs: Annotated[bool, typer.Option("--pairs", help="The same as --source scenes: images with text.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of weights and data order.")] = 0,
     to: Annotated[Path, typer.Option(help="Where to put the study.")] = Path("demo"),
-    corpus: Annotated[Path | None, typer.Option(help="Another folder of text, same frozen settings.")] = None,
+    corpus: Annotated[Path | None, typer.Option(help="Another folder of such data, same frozen settings.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """A ladder on known text in two minutes: a sealed forecast, then hit or miss."""
+    """A ladder on known text, or on pictures with captions, in two minutes: a sealed forecast, then hit or miss."""
 
     def work() -> Answer:
         from keel.demo import demo
 
-        return demo(source, seed, to, corpus, quiet=json)
+        return demo("scenes" if pairs else source, seed, to, corpus, quiet=json)
 
     finish("demo", json, work)
 

@@ -22,6 +22,7 @@ JOINERS = {
     "fitted",
     "notebook",
     "demo",
+    "demo_sources",
     "doctor",
     "__main__",
     "__init__",

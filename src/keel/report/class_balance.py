@@ -27,6 +27,7 @@ class ClassBalance(Drawn):
     """How many images of each class, the largest first; of many classes both ends."""
 
     classes: tuple[Class, ...]
+    listed: int
     count: int
 
     key = "classes"
@@ -39,14 +40,15 @@ class ClassBalance(Drawn):
         classes = (seen or {}).get("classes")
         rows = classes.get("each") if isinstance(classes, Mapping) else None
         made = tuple(_class(row) for row in rows or () if isinstance(row, Mapping))
-        return cls(_ends(made), int(number(classes, "count") or len(made))) if made else None
+        return cls(_ends(made), len(made), int(number(classes, "count") or len(made))) if made else None
 
     @property
     def note(self) -> str:
         """What the drawing leaves out, if anything."""
-        left = self.count - len(self.classes)
         half = len(self.classes) // 2
-        return f"The {half} largest and the {half} smallest of {self.count:,} that are listed." if left else ""
+        ends = f"The {half} largest and the {half} smallest of {self.listed:,}" if self.listed > 2 * half + 1 else ""
+        all_ = f"images.json lists the {self.listed:,} largest of {self.count:,}." if self.listed < self.count else ""
+        return " ".join(part for part in (f"{ends}." if ends else "", all_) if part)
 
     @property
     def desc(self) -> str:

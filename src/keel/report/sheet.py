@@ -62,26 +62,34 @@ def chosen(pile: Pile, background: str) -> Sheet:
     for number, label in enumerate(pile.labels):
         groups.setdefault(label, []).append(number)
     ordered = sorted(groups, key=lambda label: (label is None, -len(groups[label]), label or ""))
-    shown, notes = spread(ordered, GROUPS), list[str]()
-    if len(shown) < len(ordered):
-        notes.append(f"{len(shown)} of {len(ordered):,} classes are shown, from the largest to the smallest.")
+    shown = spread(ordered, GROUPS)
     each = ALONE if ordered == [None] else max(1, min(EACH, MOST // max(1, len(shown))))
-    made, room, bad, left = list[Group](), CHARACTERS, 0, 0
-    for label in shown:
-        tiles = list[Tile]()
-        for number in spread(groups[label], each):
-            tile = _tile(pile.read(number), background)
-            if tile is None:
-                bad += 1
-            elif len(tile.uri) > room:
-                left += 1
-            else:
-                tiles.append(tile)
-                room -= len(tile.uri)
-        made.append(Group(label, len(groups[label]), tuple(tiles)))
-    notes += [f"{bad} of the images chosen cannot be read."] if bad else []
-    notes += [f"{left} more were chosen, and left out to keep this page small."] if left else []
-    return Sheet(tuple(group for group in made if group.tiles), pile.words, tuple(notes))
+    picked = {label: spread(groups[label], each) for label in shown}
+    tiles: dict[str | None, list[Tile]] = {label: [] for label in shown}
+    room, bad, left = CHARACTERS, 0, 0
+    # One of each class before a second of any: where room ends, it ends for all alike.
+    for label, number in (
+        (label, of[place]) for place in range(each) for label, of in picked.items() if place < len(of)
+    ):
+        tile = _tile(pile.read(number), background)
+        if tile is None:
+            bad += 1
+        elif len(tile.uri) > room:
+            left, room = left + 1, 0
+        else:
+            tiles[label].append(tile)
+            room -= len(tile.uri)
+    made = tuple(Group(label, len(groups[label]), tuple(tiles[label])) for label in shown if tiles[label])
+    return Sheet(made, pile.words, tuple(_notes(len(made), len(ordered), bad, left)))
+
+
+def _notes(shown: int, classes: int, bad: int, left: int) -> list[str]:
+    said = {
+        f"{shown} of {classes:,} classes are shown, from the largest to the smallest.": shown < classes,
+        f"{bad} of the images chosen cannot be read.": bad,
+        f"{left} more were chosen, and left out to keep this page small.": left,
+    }
+    return [words for words, holds in said.items() if holds]
 
 
 def _tile(read: Read, background: str) -> Tile | None:
