@@ -153,6 +153,10 @@ def fresh(trunk: Any) -> Any:
     """The same model before it has learnt anything; weights that never move stay."""
     made = copy.deepcopy(trunk)
     initialise(made.library, FRESH_SEED)
+    with torch.no_grad():
+        for weight, own in zip(made.parameters(), trunk.parameters()):
+            if not own.requires_grad:
+                weight.copy_(own)
     for module in made.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.reset_running_stats()
