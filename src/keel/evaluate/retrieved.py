@@ -178,7 +178,7 @@ def _features(parts: Mapping[str, Any], loss: Objective, heldout: Iterable[Sampl
             loss.example(sample, np.random.Generator(np.random.Philox(key=[0, sample.id]))) for sample in samples
         ]
         numbers = [sample.id for sample in samples]
-        _, features, _ = loss.losses(parts, loss.collate(examples, numbers), {}, Key(0, 0, tuple(numbers)))
+        features = loss.features(parts, loss.collate(examples, numbers), {}, Key(0, 0, tuple(numbers)))
         if features is None or not {"image", "text", "caption"} <= features.keys():
             raise StudyError("this loss cannot be judged by retrieval", why="it has no features of images and texts",
                              fix="choose another judge", where="objective.facts")  # fmt: skip
