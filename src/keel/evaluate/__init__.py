@@ -21,7 +21,7 @@ JUDGES: Mapping[str, str] = {
     "probe_nats": "keel.evaluate.exam:probe",
     "pixel_error": "keel.evaluate.exam:pixels",
     "retrieval_nats": "keel.evaluate.exam:retrieved",
-    "caption_bits_per_byte": "keel.evaluate.exam:captions",
+    "caption_bits_per_byte": "keel.evaluate.exam:writing",
 }
 # Held-out samples that a judge reads, those whose keys have the least digests; of others it reads all.
 MOST: Mapping[str, int] = {

@@ -14,7 +14,7 @@ from keel.corpus.shards import Shards
 from keel.corpus.store import Corpus, tokenizer_of
 from keel.corpus.vocabulary import SPECIAL, Vocabulary
 from keel.errors import StudyError
-from keel.evaluate import bits_per_byte, hidden_pixels, masked_captions, masked_pairs, probed, targets
+from keel.evaluate import bits_per_byte, hidden_pixels, masked_captions, masked_pairs, probed, targets, written
 from keel.evaluate import classes as labelled
 from keel.evaluate import masked as filling
 from keel.evaluate import replaced as detecting
@@ -81,6 +81,11 @@ def captions(exam: Exam) -> Judgement:
     text = tokenizer_of(store)
     assert text is not None, "captions are stored with their tokenizer"
     return masked_captions.judge(exam.parts, exam.objective, exam.heldout, store, text)
+
+
+def writing(exam: Exam) -> written.Captioned:
+    """Bits per byte of captions written from images, what is written, and retrieval beside."""
+    return written.judge(exam.parts, exam.objective, exam.heldout, _images(exam))
 
 
 def classes(exam: Exam) -> Classed:

@@ -25,6 +25,7 @@ from keel.evaluate import intervals, retrieved
 from keel.evaluate.bits_per_byte import Judgement
 from keel.evaluate.cider import MOST, cider_d
 from keel.evaluate.intervals import Interval
+from keel.evaluate.masked_captions import token_counts
 from keel.evaluate.targets import piece_bytes, ratio_error
 from keel.evaluate.tasks.overlap import chrf
 from keel.objective.base import Objective, Sample
@@ -138,7 +139,7 @@ class _Heard:
     def __post_init__(self) -> None:
         text = tokenizer_of(self.store)
         assert text is not None, "images without captions"
-        self.tokenizer, self.vocabulary = load(text), self.loss.vocabulary
+        self.text, self.tokenizer, self.vocabulary = text, load(text), self.loss.vocabulary
         self.room, self.pieces = self.loss.captioner.room, piece_bytes(self.vocabulary)
 
     def passing(self, heldout: Iterable[Sample]) -> Iterator[Sample]:
@@ -170,7 +171,7 @@ class _Heard:
         """Bits a byte, and what frequencies reach."""
         total, size, number = sum(self.nats), sum(self.sizes), sum(map(len, self.tokens))
         asked = np.concatenate(self.tokens)
-        odds = _frequencies(self.store, self.tokenizer, self.room, self.vocabulary)
+        odds = _frequencies(self.store, self.text, self.vocabulary)
         bar = float(-np.log(odds[asked]).sum()) / math.log(2) / size
         error = ratio_error(self.nats, self.sizes) / math.log(2)
         return Judgement(total / math.log(2) / size, total / number, number, round(size), error, bar)
@@ -187,11 +188,8 @@ class _Heard:
         return Answers(intervals.mean(same), stars, alike, len(self.said), without)
 
 
-def _frequencies(store: Store, tokenizer: Any, room: int, vocabulary: Any) -> NDArray[np.float64]:
-    """p(x) = (n_x + 1) / sum (n + 1) over the tokens of training captions as they are read, each with its end, (V,)."""
-    counts = np.ones(vocabulary.size)
-    for number in np.flatnonzero(~store.heldout()).tolist():
-        if caption := store.caption(number):
-            ids = tokenizer.encode(readable(caption), add_special_tokens=False).ids[:room]
-            np.add.at(counts, [*ids, vocabulary.id_of("separator")], 1)
+def _frequencies(store: Store, tokenizer_json: str, vocabulary: Any) -> NDArray[np.float64]:
+    """p(x) = (n_x + 1) / sum (n + 1) over the tokens of training captions, each with its end, (V,)."""
+    counts = token_counts(store, tokenizer_json, vocabulary.size) + 1.0
+    counts[vocabulary.id_of("separator")] += int((~store.heldout()).sum())
     return np.asarray(counts / counts.sum())

@@ -30,6 +30,12 @@ from keel.model.vision import VisionTrunk
 SCHEMA, CONFIG, WEIGHTS = "keel.coca/1", "config.json", "model.safetensors"
 OURS = {"text": "captioner", "caption_pooler": "pooler", "contrast_pooler": "pooler"}
 PLAIN = {"body": "fp32", "head": "fp32"}
+OPENED = """
+The library has no such model: `keel.model.coca.load(folder)` opens this folder, config.json and model.safetensors.
+`captions(pixel_values, start, end)` of it gives ids of captions, start and end the ids of the tokenizer's first and
+last token around a text. Where it was trained with a contrast too, `image(pixel_values)` and
+`text(input_ids, attention_mask)` give features of length 1.
+"""
 
 
 @torch.no_grad()

@@ -141,6 +141,7 @@ class Objective(ABC):
     same_passes: bool = True
     fills: str = "model"  # the part whose head the rows of `rows` meet
     reorders: bool = False  # `before_epoch` gives the epochs' orders: nothing is read ahead of them
+    opened: str = ""  # how a stranger opens what `export` writes, where the library has no such model
     variants: int = 0  # k > 0: a sample is drawn in k ways in turn, one an epoch (static masks); 0: anew every epoch
 
     def __init__(self, options: Mapping[str, Any] | None = None, vocabulary: Vocabulary | None = None) -> None:

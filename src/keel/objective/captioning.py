@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import nn
 
+from keel.model.coca import OPENED
 from keel.model.shapes import Size
 from keel.objective import captioned
 from keel.objective.base import (
@@ -50,6 +51,7 @@ class Captioning(Objective):
     name: ClassVar[str] = "captioning"
     facts: ClassVar[Facts] = FACTS["captioning"]
     terms = ("caption",)
+    opened: str = OPENED
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from keel.model.captioner import Read
+from keel.model.coca import OPENED
 from keel.model.shapes import Size
 from keel.objective import captioned
 from keel.objective.base import Batch, Carry, Example, Features, Key, Part, Start, Stats, Sums
@@ -36,6 +37,7 @@ class CoCa(CLIP):
     name: ClassVar[str] = "coca"
     term: str = "contrast"
     facts: ClassVar[Facts] = FACTS["coca"]
+    opened: str = OPENED
     captioner: Captioner
 
     def __init__(self, *given: Any) -> None:

@@ -19,12 +19,12 @@ The towers are apart, for the library has no one model of them: `image/` and `te
 """
 
 
-def card(spec: Spec, result: Mapping[str, Any], apart: bool = False) -> str:
-    """README.md of `model/`; `apart`: several folders, for the library has no one model of them."""
+def card(spec: Spec, result: Mapping[str, Any], opened: str = "") -> str:
+    """README.md of `model/`; `opened`: how, where the library has no one model of what is there."""
     params, held_out = result["params"], result["heldout"]
     facts = held.facts_of(spec.objective, spec.options)
     return f"""---
-library_name: transformers
+library_name: {"keel" if opened and opened != APART else "transformers"}
 pipeline_tag: {next(iter(facts.unlocks), "other")}
 ---
 # {result["id"]}
@@ -32,7 +32,7 @@ pipeline_tag: {next(iter(facts.unlocks), "other")}
 A {spec.family}-shaped {_kind(spec)} of {params["total"]:,} parameters ({params["body"]:,} body,
 {params["embedding"]:,} embedding) trained by keel with the loss {spec.objective}
 on {_seen(spec, facts.reads)} from {spec.start["kind"]}.
-{APART if apart else ""}
+{opened}
 | | |
 |---|---|
 | held-out {result["judge"].replace("_", " ")} | {result[value_field(result["judge"])]:.4f} |{_beside(result)}
@@ -73,13 +73,23 @@ def _beside(result: Mapping[str, Any]) -> str:
     """Rows of the card: the share of classes told right, or of captions and images that find each other."""
     if result.get("accuracy"):
         return f"\n| held-out accuracy | {_with_interval(result['accuracy'])} |"
+    captions = _captions(result["captions"]) if result.get("captions") else ""
     if not (found := result.get("recall")):
-        return ""
+        return captions
     among = f"among {result['candidates']:,}"
-    return "".join(
+    return captions + "".join(
         f"\n| {k}, {words}, {among} | {_with_interval(found[way][k])} |"
         for way, words in WAYS.items() for k in ("R@1", "R@10")
     )  # fmt: skip
+
+
+def _captions(found: Mapping[str, Any]) -> str:
+    """What was written against what stands there."""
+    rows = {"captions word for word": "exact", "CIDEr-D, of 10": "CIDEr-D", "chrF": "chrF"}
+    among = f"of {found['images']:,}"
+    return "".join(
+        f"\n| {words}, {among} | {_with_interval(found[name])} |" for words, name in rows.items() if found[name]
+    )
 
 
 def _with_interval(found: Mapping[str, float]) -> str:

@@ -29,7 +29,7 @@ from keel.objective import cost
 from keel.objective.base import Around
 from keel.plan.spec import Spec
 from keel.run import heldout, picture_files, shown
-from keel.run.card import card
+from keel.run.card import APART, card
 from keel.run.pictures import want_of
 from keel.run.train import Trained
 from keel.run.whose_tokens import tokenizer_json
@@ -53,8 +53,9 @@ def finish(spec: Spec, folder: Path, corpus: Corpus, trained: Trained) -> dict[s
         exam = Exam(trained.parts, trained.objective, corpus, size.context, questions, labelled)
         judgement = evaluate.judge(judge)(exam)
         gate = _stalled(judgement, judge)
-        if isinstance(judgement, Retrieved) and isinstance(corpus, Store):
-            shown.write(folder, corpus, judgement)
+        found = getattr(judgement, "among", judgement)
+        if isinstance(found, Retrieved) and isinstance(corpus, Store):
+            shown.write(folder, corpus, found)
     result = {
         "id": folder.name, "kind": spec.kind, "family": spec.family, "objective": spec.objective,
         "params": params._asdict() | {"total": params.total}, "tokens": spec.tokens,
@@ -112,7 +113,8 @@ def _write_model(spec: Spec, target: Path, corpus: Corpus, trained: Trained, res
         side = model.load(spec.family).shape(Size(**spec.size)).image
         settings = trained.objective.pixels(side, str(corpus.index["data"]["background"]))
         picture_files.write(target, settings, corpus.classes if spec.size.get("classes") else ())
-    write_text(target / "README.md", card(spec, result, (target / SHARED).exists()))
+    opened = trained.objective.opened or (APART if (target / SHARED).exists() else "")
+    write_text(target / "README.md", card(spec, result, opened))
 
 
 def library_tokenizer(tokenizer_json: str, vocabulary: Vocabulary, laid: Around) -> Any:
