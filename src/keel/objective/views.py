@@ -109,13 +109,15 @@ def dino_models(options: Mapping[str, Any], family: str, size: Size) -> tuple[Mo
     side = patch * math.isqrt(size.context)
     local = replace(size, context=(local_side(at, side, patch) // patch) ** 2)
     large, small = _body(family, size), _body(family, local)._replace(given=False)
-    head = Model("prototypes", scorer(at, family, size), ((1.0, Use(LARGE + at["local_views"])),), family=PROJECTOR,
-                 given=False)  # fmt: skip
+    views = LARGE + at["local_views"]
+    # Prototypes that stay have no gradient of their own.
+    spared = 0.0 if at["learn"] else float(FLOP_FORWARD * views * at["prototypes"] * at["out"])
+    head = Model("prototypes", scorer(at, family, size), ((1.0, Use(views)),), -spared, PROJECTOR, given=False)
     # A third of its training FLOP would be too few: what meets the pixels costs 2 of 4, all else 2 of 6.
     shapes, shape = VISION[family], VISION[family].shape(size)
     forward = float(FLOP_FORWARD * LARGE * shapes.products(shape, shapes.full_use(shape), "body"))
     teacher = Model("body", size, (), forward, trained=False)
-    scores = head._replace(work=((1.0, Use(LARGE)),), trained=False)
+    scores = head._replace(work=((1.0, Use(LARGE)),), more=0.0, trained=False)
     student = [large._replace(given=False)] * LARGE + [small] * at["local_views"]
     return teacher, *student, head, scores
 

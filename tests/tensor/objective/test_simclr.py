@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,25 +22,6 @@ from keel.objective.simclr import SimCLR
 from keel.run import batch_norms, engine, parts
 
 pytestmark = pytest.mark.tensor
-
-
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Mapping[str, Any]]:
-    """What each of two ranks found, of both losses: test_dino.py asks for it too."""
-    return run_ranks(tmp_path_factory.mktemp("ranks"))
-
-
-def run_ranks(folder: Path) -> list[Mapping[str, Any]]:
-    root = Path(view_cases.__file__).parents[3]
-    paths = os.environ | {"PYTHONPATH": os.pathsep.join([str(root / "src"), str(root / "tests")])}
-    program = [sys.executable, view_cases.__file__]
-    started = [subprocess.Popen([*program, str(rank), str(folder)], env=paths) for rank in range(2)]
-    try:
-        assert [each.wait(timeout=240) for each in started] == [0, 0]
-    finally:
-        for each in started:
-            each.kill()
-    return [dict(np.load(folder / f"{rank}.npz")) for rank in range(2)]
 
 
 def features(number: int, width: int = 4, seed: int = 0) -> Features:
@@ -106,13 +82,6 @@ def test_cuts_change_no_gradient(cut: list[int]) -> None:
     (whole, _, step), (made, _, again) = view_cases.stepped("simclr", [8]), view_cases.stepped("simclr", cut)
     assert float((view_cases.flat(made) - view_cases.flat(whole)).abs().max()) < 1e-12
     assert again.terms["simclr"] == pytest.approx(step.terms["simclr"], rel=1e-12)
-
-
-def test_ranks_change_no_gradient(ranks: list[Mapping[str, Any]]) -> None:
-    made, _, step = view_cases.stepped("simclr", [8])
-    for found in ranks:
-        assert float(np.abs(found["simclr weights"] - view_cases.flat(made).numpy()).max()) < 1e-12
-        assert float(found["simclr mean"]) == pytest.approx(step.terms["simclr"], rel=1e-12)
 
 
 def test_images_of_a_micro_batch_alone_would_have_another_gradient() -> None:
