@@ -14,6 +14,7 @@ from helpers import study_error
 from image_models import COLOURS, SAID, SETTINGS, noisy, picture, saved, saved_pair
 from pictures import encoded, scene
 from PIL import Image
+from tokenizers.pre_tokenizers import ByteLevel
 
 from keel.errors import StudyError
 from keel.evaluate.tasks import Unfit, image_retrieval, seen
@@ -24,6 +25,7 @@ from keel.evaluate.tasks.image_retrieval import image_retrieval as retrieve
 from keel.evaluate.tasks.seen import Seen, opened
 from keel.evaluate.tasks.zero_shot import zero_shot
 from keel.evaluate.uses.rows import Row, Split, split
+from keel.run import picture_files
 
 pytestmark = pytest.mark.tensor
 SIZES = [(20, 12), (9, 31), (8, 8), (50, 3)]
@@ -98,6 +100,31 @@ def test_features_of_both_towers_are_the_librarys(files: list[str], tmp_path: Pa
         seen_ = model.get_image_features(pixel_values=prepared(tmp_path, files)).pooler_output
     np.testing.assert_allclose(made.images(files), (seen_ / seen_.norm(dim=1, keepdim=True)).numpy(), rtol=0, atol=1e-5)
     np.testing.assert_allclose(made.states(files), by_the_library(tmp_path, files), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("end", [519, 2])
+def test_a_released_clip_is_read_as_its_own_tokenizer_reads(end: int, tmp_path: Path) -> None:
+    """Words end in marks, letters are lower case, ends stand in the tokenizer; an end id of 2 is that of old releases,
+    which pool at the highest id."""
+    letters = sorted(ByteLevel.alphabet())
+    merges = [("r", "e"), ("re", "d</w>"), ("p", "h"), ("ph", "o"), ("pho", "t"), ("phot", "o</w>")]
+    words = [*letters, *(each + "</w>" for each in letters), *("".join(pair) for pair in merges)]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    tokenizer: Any = transformers.CLIPTokenizer(vocab={word: n for n, word in enumerate(words)}, merges=merges)
+    tokenizer.save_pretrained(tmp_path)
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    ids = {"vocab_size": len(words), "eos_token_id": end, "bos_token_id": 1, "pad_token_id": 1}
+    config = transformers.CLIPConfig(text_config={**small, **ids, "max_position_embeddings": 16}, projection_dim=8,
+                                     vision_config={**small, "image_size": 8, "patch_size": 4})  # fmt: skip
+    model: Any = transformers.CLIPModel(config).eval()
+    model.save_pretrained(tmp_path)
+    picture_files.write(tmp_path, SETTINGS, ())
+    texts = ["a photo of a Red.", "red"]
+    with torch.no_grad():
+        theirs = model.get_text_features(**tokenizer(texts, return_tensors="pt", padding=True)).pooler_output
+    ours = opened(tmp_path).texts(texts)
+    np.testing.assert_allclose(ours, (theirs / theirs.norm(dim=1, keepdim=True)).numpy(), rtol=0, atol=1e-5)
+    assert abs(ours[0] - ours[1]).max() > 0.05
 
 
 def test_towers_that_stand_apart_are_read_together(files: list[str], tmp_path: Path) -> None:
