@@ -74,7 +74,8 @@ def _remedy(name: str, value: Any) -> str:
         return ""  # the loss itself knows its options
     if name.startswith("ladder.tokens"):
         width = name.removeprefix("ladder.tokens").removeprefix(".")
-        good = width.isdecimal() and isinstance(value, list) and value and all(_number(n) and n > 0 for n in value)
+        some = isinstance(value, list) and len(value) > 0
+        good = width.isdecimal() and some and all(_number(n) and n > 0 for n in value)
         return "" if good else "write the tokens of one width: ladder.tokens.64 = [20_480, 40_960]"
     if name == "ladder.widths":
         good = isinstance(value, list) and len(value) > 1 and all(_width(each) for each in value)
