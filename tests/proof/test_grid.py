@@ -27,7 +27,7 @@ pytestmark = pytest.mark.proof
 # A user's own losses lie beside the tests of the suite.
 USERS = Path(__file__).parents[1] / "tensor" / "prove"
 # Coupled losses with terms of one pair beside.
-WITH_OTHERS = ("maskvlm",)
+WITH_OTHERS = ("coca", "maskvlm")
 HARDEST = ("4x4", "2 ranks x 2x4", "4 ranks x 1x4")
 
 
