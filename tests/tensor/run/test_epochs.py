@@ -1,10 +1,7 @@
-"""A loss that chooses what an epoch sees: asked in time, resumed in the same bits, the same on all ranks."""
+"""A loss that chooses what an epoch sees: asked in time, resumed in the same bits, shared out among ranks."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,9 +16,8 @@ from helpers import study_error
 from keel import objective
 from keel.corpus.images.augment import augment, evaluation
 from keel.corpus.images.store import Store
-from keel.files import write_json
 from keel.objective.base import Sample
-from keel.plan.spec import SCHEMA, Spec
+from keel.plan.spec import Spec
 from keel.run import checkpoint, epochs, optimiser
 from keel.run.batches import Batches
 from keel.run.orders import Orders
@@ -45,9 +41,7 @@ def store(root: Path) -> Store:
 
 @pytest.fixture(scope="module")
 def spec(root: Path) -> Spec:
-    """Epochs begin within steps, and at the first image of none but the first."""
-    plain = {"steps": 8, "warmup_steps": 2, "decay_start": 6, "size": {"width": 16, "layers": 1, "head_width": 8}}
-    return digits.spec_of("vit", root, 32, objective="reordering:Hard", options={"crop": "random"}, **plain)
+    return reordering.spec_of(root)
 
 
 def go(spec: Spec, folder: Path, store: Store, until: int, **place: Any) -> tuple[Loop, list[float]]:
@@ -120,22 +114,6 @@ def test_micro_batches_read_the_same_states(spec: Spec, store: Store, tmp_path: 
     one.begin_epochs(0)
     two.begin_epochs(0)
     assert same(one, two)
-
-
-def test_all_ranks_end_with_the_bits_of_one(spec: Spec, store: Store, tmp_path: Path) -> None:
-    write_json(tmp_path / "spec.json", SCHEMA, spec.json())
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    program = [sys.executable, reordering.__file__]
-    started = [subprocess.Popen([*program, str(rank), str(tmp_path), str(store.folder)], env=env) for rank in range(2)]
-    try:
-        assert [each.wait(timeout=120) for each in started] == [0, 0]
-    finally:
-        for each in started:
-            each.kill()
-    first, second = (dict(np.load(tmp_path / f"{rank}.npz")) for rank in range(2))
-    assert first.keys() == second.keys() >= {"sizes", "scale", "order"}
-    assert all(np.array_equal(value, second[name]) for name, value in first.items())
-    assert np.isfinite(first["losses"]).all()
 
 
 def test_states_are_shared_out_in_whole_batches_and_put_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

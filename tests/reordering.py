@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import digits
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -21,7 +22,7 @@ from keel.files import read_json
 from keel.objective.base import Batch, Carry, Key, Sample, Stats, Sums
 from keel.objective.classify import Classify
 from keel.objective.reading import Read, Renewed
-from keel.plan.spec import SCHEMA, from_json
+from keel.plan.spec import SCHEMA, Spec, from_json
 from keel.run.train import Loop, Place
 
 EVERY = 2
@@ -52,16 +53,23 @@ def _pixels(some: Sequence[Sample]) -> torch.Tensor:
     return torch.from_numpy(np.stack([sample.image for sample in some]))  # type: ignore[type-var]
 
 
+def spec_of(root: Path) -> Spec:
+    """Epochs begin within steps, and none but the first at a step's first image."""
+    plain = {"steps": 8, "warmup_steps": 2, "decay_start": 6, "size": {"width": 16, "layers": 1, "head_width": 8}}
+    return digits.spec_of("vit", root, 32, objective="reordering:Hard", options={"crop": "random"}, **plain)
+
+
 def main() -> None:
-    """Six steps over both ranks; what this rank ends with, in a file."""
+    """Each spec-NAME.json over both ranks to its end; what this rank ends with, in NAME-RANK.npz."""
     rank, folder = int(sys.argv[1]), Path(sys.argv[2])
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
-    spec = from_json(read_json(folder / "spec.json", SCHEMA))
-    loop = Loop(spec, Place(folder=folder / "run"), open_store(Path(sys.argv[3])))
-    losses = [loop.one_step().loss for _ in range(spec.steps)]
-    made = {name: value.numpy() for name, value in loop.carry.items()}
-    np.savez(folder / f"{rank}.npz", losses=losses, order=loop.batches.orders.newest, **made)
+    for path in sorted(folder.glob("spec-*.json")):
+        spec, name = from_json(read_json(path, SCHEMA)), path.stem.removeprefix("spec-")
+        loop = Loop(spec, Place(folder=folder / name), open_store(Path(sys.argv[3])))
+        losses = [loop.one_step().loss for _ in range(spec.steps)]
+        made = {name: value.numpy() for name, value in loop.carry.items()}
+        np.savez(folder / f"{name}-{rank}.npz", losses=losses, order=loop.batches.orders.newest, **made)
     dist.barrier()
     dist.destroy_process_group()
     os._exit(0)
