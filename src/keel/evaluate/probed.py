@@ -44,12 +44,14 @@ class Probed(NamedTuple):
     """probe_nats = (1 / n) sum -ln q(label), q = (1 - w) p + w / K; p of a logistic regression on frozen states.
 
     w = .001, so that no label costs more than ln(1000 K). Comparable between sizes, families and losses on one data
-    set. `knn`: the share right by the nearest neighbours; `random`: the same probe on fresh weights of the same model.
+    set. `knn`: the share right by the nearest neighbours; `random`, `random_knn`: both on fresh weights of the same
+    model, of which a probe with many labels reads much: what a loss has taught shows most in neighbours.
     """
 
     told_by: Told
     knn: Interval
     random: Told
+    random_knn: Interval
     trained_on: int
     neighbours: int
     bar: float
@@ -72,7 +74,8 @@ class Probed(NamedTuple):
         return {
             "probe_nats": self.value, "standard_error": error, "accuracy": _share(self.told_by.right),
             "knn": _interval(self.knn, number) | {"neighbours": self.neighbours},
-            "random": {"probe_nats": float(self.random.nats.mean()), "accuracy": _share(self.random.right)},
+            "random": {"probe_nats": float(self.random.nats.mean()), "accuracy": _share(self.random.right),
+                       "knn": _interval(self.random_knn, number)},
             "probe": {"states": STATES, "training_images": self.trained_on, "penalty": self.told_by.penalty,
                       "notes": list(dict.fromkeys([*self.told_by.notes, *self.random.notes]))},
         }  # fmt: skip
@@ -110,12 +113,17 @@ def judge(trunk: Any, labelled: Iterable[Sample], heldout: Iterable[Sample], cla
     bare = fresh(trunk)
     counts = np.bincount(train.labels, minlength=classes) + 1.0
     neighbours = min(NEIGHBOURS, len(learnt))
-    votes = nearest(train, test.rows, neighbours, classes)
+    bare_train, bare_test = states(bare, learnt), states(bare, asked)
     return Probed(
-        probe(train, test, classes), intervals.mean((votes == test.labels).astype(float)),
-        probe(states(bare, learnt), states(bare, asked), classes), len(learnt), neighbours,
+        probe(train, test, classes), _near(train, test, neighbours, classes), probe(bare_train, bare_test, classes),
+        _near(bare_train, bare_test, neighbours, classes), len(learnt), neighbours,
         float(-np.log(counts / counts.sum())[test.labels].mean()),
     )  # fmt: skip
+
+
+def _near(train: States, test: States, neighbours: int, classes: int) -> Interval:
+    """The share of images whose class their neighbours have."""
+    return intervals.mean((nearest(train, test.rows, neighbours, classes) == test.labels).astype(float))
 
 
 def _check(learnt: list[Sample], asked: list[Sample]) -> None:
