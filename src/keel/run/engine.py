@@ -112,6 +112,7 @@ class _Gradients:
         self.params = [] if self.sharded else list(dict.fromkeys(moving))
         self.weights, self.counts = weights, counts
         self.apart: dict[str, list[Tensor | None]] | None = {} if apart else None
+        self.coupled = COUPLED
 
     def add(self, terms: Sums, pulled: tuple[Features, Features] | None = None) -> None:
         """Add a micro-batch's sums, and the gradient that coupled terms have by its features."""
@@ -119,7 +120,7 @@ class _Gradients:
         loss = {name: term / self.counts[name] for name, term in terms.items() if self.counts[name]}
         if pulled is not None:
             features, pull = pulled
-            loss[COUPLED] = torch.stack([(features[name] * pull[name]).sum() for name in pull]).sum()
+            loss[self.coupled] = torch.stack([(features[name] * pull[name]).sum() for name in pull]).sum()
         if not any(value.requires_grad for value in loss.values()):
             if self.sharded:
                 raise StudyError("a micro-batch has no gradient", why="sharded ranks go back together, and the others "
@@ -134,15 +135,21 @@ class _Gradients:
                 self._add(name, torch.autograd.grad(value, self.params, retain_graph=True, allow_unused=True))
 
     def couple(self, terms: Sums, everyone: Features) -> Features:
-        """Gradient of the coupled terms by all features; what they have by weights (a temperature) is added here."""
-        loss = torch.stack([self._weight(name) / self.counts[name] * term for name, term in terms.items()]).sum()
+        """Gradient of the coupled terms by all features; what they have by weights (a temperature) is added here.
+
+        Kept apart, one that is alone has its name, and its weight later, as every other term; several are one sum.
+        """
+        if self.apart is not None and len(terms) == 1:
+            (self.coupled,) = terms
+            terms = {COUPLED: terms[self.coupled] / self.counts[self.coupled]}
+        loss = torch.stack([self._weight(name) / self.counts.get(name, 1) * term for name, term in terms.items()]).sum()
         pulled = {name: of for name, of in everyone.items() if of.requires_grad}
         if self.apart is None:
             loss.backward()  # type: ignore[no-untyped-call]
             found: Sequence[Tensor | None] = [of.grad for of in pulled.values()]
         else:
             found = torch.autograd.grad(loss, [*pulled.values(), *self.params], allow_unused=True)
-            self._add(COUPLED, found[len(pulled) :])
+            self._add(self.coupled, found[len(pulled) :])
         return {name: torch.zeros_like(of) if grad is None else grad for (name, of), grad in zip(pulled.items(), found)}
 
     def _weight(self, name: str) -> float:

@@ -132,8 +132,15 @@ def test_one_step_has_one_gradient_however_it_is_cut(cut: list[int], norms: bool
     step = engine.accumulate(of, made, batches(of, cut), {}, seed=0, step=0, norms=norms)
     torch.testing.assert_close(flat(made), expected, rtol=1e-9, atol=1e-12)
     assert set(step.terms) == {"contrast", "caption"}
-    if norms:
-        assert set(step.norms) == {"caption", engine.COUPLED}
+    assert set(step.norms) == ({"caption", "contrast"} if norms else set())
+
+
+def test_each_loss_has_the_norm_of_its_own_gradient() -> None:
+    """Before its weight, whatever that is."""
+    alone = {"contrast": gradient(1.0, 0.0), "caption": gradient(0.0, 1.0)}
+    of = loss(lambda_con=0.3, lambda_cap=5.0)
+    step = engine.accumulate(of, modules(of), batches(of, [8, 8]), {}, seed=0, step=0, norms=True)
+    assert step.norms == pytest.approx({name: float(each.norm()) for name, each in alone.items()}, rel=1e-9)
 
 
 def test_features_alone_are_those_of_the_loss() -> None:
