@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from keel.choose.kinds import KINDS
 from keel.choose.weights import weigh
-from keel.data import OF_IMAGES
 from keel.errors import StudyError, nearest
 from keel.objective.cost import special_tokens
 from keel.objective.facts import FACTS, Cite, Facts
@@ -95,9 +94,7 @@ def loss_of(
 
 
 def _check_fed(name: str, facts: Facts, fed: frozenset[str], study: Study) -> None:
-    # A caption more than a loss reads is no hindrance.
-    able = fed | ({"images"} if study.data.kind in OF_IMAGES else set())
-    lacking, kind = sorted(asks(facts) - able), study.data.kind
+    lacking, kind = sorted(asks(facts) - fed), study.data.kind
     if not lacking:
         return
     reads = [need for need in lacking if need != LABELS]
