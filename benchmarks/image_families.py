@@ -29,7 +29,7 @@ from keel.plan.ladder import Frame
 FAMILIES = ("vit", "vit-hybrid", "resnet-basic", "convnext")
 SIDE, PATCH, WIDTH, LAYERS = 32, 4, 32, 4
 CHOICES, TABLES = (1e-3, 2e-3, 4e-3, 8e-3), 1e-2
-RATES: Mapping[str, float] = {}
+RATES: Mapping[str, float] = {"vit": 4e-3, "vit-hybrid": 4e-3, "resnet-basic": 8e-3, "convnext": 8e-3}
 CHOSEN_AT = 1000
 
 

@@ -13,6 +13,7 @@ AUGREG = "Steiner et al. 2022, arXiv:2106.10270"
 MAE = "He et al. 2021, arXiv:2111.06377"
 DINO = "Oquab et al. 2023, arXiv:2304.07193"
 CLUSTERS = "Caron et al. 2019, arXiv:1905.01278"
+SIMCLR = "Chen et al. 2020, arXiv:2002.05709"
 CLIP = "Radford et al. 2021, arXiv:2103.00020"
 COCA = "Yu et al. 2022, arXiv:2205.01917"
 BLIP = "Li et al. 2022, arXiv:2201.12086"
@@ -60,7 +61,11 @@ VISION: Mapping[str, Kind] = {
     ),
     "clustered": Kind(
         "vision", {}, {**SEEN, "clustering": Cite("its own clusters of images", CLUSTERS)}, NO_TEXT,
-        ("deepercluster",),
+        ("deepercluster", "deepcluster"),
+    ),
+    "told-apart": Kind(
+        "vision", {**SEEN, "image-classification": Cite("a linear layer on frozen states, without labels", SIMCLR)}, {},
+        NO_TEXT, ("simclr",), "trained without labels; wants many images a step",
     ),
     "contrastive": Kind(
         "vision-language", ALIGNED, {"visual-question-answering": Cite("as the eye of another model", CLIP), **DENSE},

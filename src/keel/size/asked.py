@@ -18,8 +18,9 @@ CATEGORY_OF_LOSS: Mapping[str, str] = {
     "tlm": "encoder", "rtd": "encoder", "rtd-v3": "encoder", "span_corruption": "encoder-decoder",
     "ul2": "encoder-decoder", "bart": "encoder-decoder", "mbart": "encoder-decoder", "pegasus": "encoder-decoder",
     "alexatm": "encoder-decoder", "prefix_lm": "decoder", "translation": "encoder-decoder",
-    "mixture": "encoder-decoder", "classify": "vision", "clip": "vision-language",
-    "siglip": "vision-language",
+    "mixture": "encoder-decoder",
+    **dict.fromkeys(("classify", "mae", "simclr", "dino", "deepcluster", "deepercluster"), "vision"),
+    **dict.fromkeys(("clip", "siglip", "coca", "captioning", "maskvlm"), "vision-language"),
 }  # fmt: skip
 MOST_TOKENS_SEEN = 16e15  # 16 epochs of all public text
 
