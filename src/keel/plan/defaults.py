@@ -118,6 +118,17 @@ PAIRED = CLASSED._replace(
     factor_source=f"{OWN_PAIRED}: nearer, since runs of 80 to 160 steps had not begun to fall, and foretold nothing",
     wants_source="not measured for pairs",
 )  # fmt: skip
+# A row stands in until somebody has measured its own: it says so.
+UNSEEN = CLASSED._replace(
+    lr_source=f"{CLASSED.lr_source}; with labels, not measured for this loss", embedding_source=f"{OWN_CLASSED}; with "
+    "labels, not measured for this loss", tokens_source=f"{OWN_CLASSED}; with labels, not measured for this loss; "
+    f"epochs: {TOUVRON}",
+)  # fmt: skip
+CAPTIONED = PAIRED._replace(
+    lr_source=f"{PAIRED.lr_source}; of clip, not measured for this loss",
+    embedding_source=f"{PAIRED.embedding_source}; of clip, not measured for this loss",
+    tokens_source=f"{PAIRED.tokens_source}; of clip, not measured for this loss",
+)  # fmt: skip
 DEFAULTS: Mapping[Judge, Defaults] = {
     "bits_per_byte": PLAIN,
     "target_bits_per_byte": PLAIN,
@@ -125,10 +136,10 @@ DEFAULTS: Mapping[Judge, Defaults] = {
     "replaced_bits_per_byte": REPLACED,
     "class_nats": CLASSED,
     "retrieval_nats": PAIRED,
-    "probe_nats": CLASSED,
-    "pixel_error": CLASSED,
-    "caption_bits_per_byte": CLASSED,
-    "masked_caption_bits_per_byte": CLASSED,
+    "probe_nats": UNSEEN,
+    "pixel_error": UNSEEN,
+    "caption_bits_per_byte": CAPTIONED,
+    "masked_caption_bits_per_byte": CAPTIONED,
 }
 
 
