@@ -158,12 +158,16 @@ def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
 
 
 def fresh(trunk: Any) -> Any:
-    """The same model before it has learnt anything; weights that never move stay."""
+    """The same model before it has learnt anything; weights that never move stay.
+
+    Where none moves it follows another model, a teacher its student: then all are drawn.
+    """
     made = copy.deepcopy(trunk)
     initialise(made.library, FRESH_SEED)
+    follows = not any(own.requires_grad for own in trunk.parameters())
     with torch.no_grad():
         for weight, own in zip(made.parameters(), trunk.parameters()):
-            if not own.requires_grad:
+            if not (own.requires_grad or follows):
                 weight.copy_(own)
     for module in made.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
