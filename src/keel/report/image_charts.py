@@ -82,5 +82,5 @@ def _floor(alt: Any, panel: Panel, y: Any) -> list[Any]:
     if panel.floor is None:
         return []
     one = data(alt, [{"value": panel.floor.value, "text": f"{panel.floor.words} {panel.floor.value:.1%}"}])
-    text = one.mark_text(align="left", dx=4, dy=-7, color=mark("muted"))
-    return [one.mark_rule(color=mark("muted")).encode(y=y), text.encode(x=alt.value(0), y=y, text="text:N")]
+    text = one.mark_text(align="right", dx=-4, dy=-7, color=mark("muted"))
+    return [one.mark_rule(color=mark("muted")).encode(y=y), text.encode(x=alt.value("width"), y=y, text="text:N")]
