@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.utils._pytree import tree_map_only
 
 from keel.errors import StudyError
 from keel.objective.base import Objective
@@ -40,8 +41,9 @@ class _Root(nn.Module):
         self.held = nn.ModuleList(modules.values())
 
     def forward(self, call: Callable[[], Given]) -> Given:
-        """Whatever `call` does with the parts."""
-        return call()
+        """Whatever `call` does with the parts; views of one tensor (two halves of it) become tensors of their own."""
+        made: Given = tree_map_only(Tensor, lambda one: one.clone() if one._is_view() else one, call())
+        return made
 
 
 def shard(modules: Mapping[str, nn.Module], loss: Objective) -> Sharded:
