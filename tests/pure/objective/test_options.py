@@ -24,16 +24,20 @@ WRONG: dict[str, Any] = {
     "density": 1.5, "mixture": "ul3", "how": "best", "clm": 2, "thaw_step": -1, "low": -1, "high": 2, "stacks": 3,
     "languages": ["de", "de"], "direction": "up", "too_long": "cut", "cap": -1, "language": "", "alpha": 2,
     "temperature": 0, "top": -1, "cosine": -1, "of": {}, "pool": "best", "crop": "left", "least_area": 0, "resize": -1,
-    "jitter": 1.0, "mean": [0.5], "std": [0, 1, 1], "duplicates": "both", "text_context": 2, "text_from": "nowhere", "text_sha256": "none", "text_trains": "perhaps",
+    "jitter": 1.0, "mean": [0.5], "std": [0, 1, 1], "duplicates": "both", "text_context": 2,
+    "text_from": "nowhere", "text_sha256": "none", "text_trains": "perhaps",
     "image_rate": 0, "text_rate": 1, "cross_layers": -1, "group": 1, "mim_weight": -1, "mlm_weight": -1,
     "itc_weight": -1, "itm_weight": float("inf"),
     "text_layers": -1, "caption_queries": -1, "lambda_con": -1, "lambda_cap": -1,
     "jitter_odds": 1.5, "saturation": 2, "hue": 0.7, "grey": 2, "blur": 2, "solarise": 2, "hidden": -1, "out": 0,
     "local_views": -1, "local_side": -1, "local_area": 0.9, "prototypes": 1, "teacher_temperature": 0,
-    "decoder_width": -1, "decoder_layers": -1, "judged": "labels", "first_temperature": -1, "warm_steps": -1, "centre": 1, "momentum": 1,
+    "decoder_width": -1, "decoder_layers": -1, "judged": "labels",
+    "first_temperature": -1, "warm_steps": -1, "centre": 1, "momentum": 1,
     "clusters": -1, "directions": 0, "iterations": 0, "every": 0, "super_clusters": 0,
 }  # fmt: skip
-ANY_VALUE = {"rotations", "permute", "roll", "enhanced", "packed", "teacher", "map", "flip", "learn", "norm_pix", "tied"}
+ANY_VALUE = {
+    "rotations", "permute", "roll", "enhanced", "packed", "teacher", "map", "flip", "learn", "norm_pix", "tied",
+}  # fmt: skip
 
 
 def told(loss: str, given: dict[str, Any]) -> list[str]:
