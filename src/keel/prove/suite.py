@@ -33,7 +33,7 @@ class Suite:
         self.world = world.make(folder / "world")
 
     def prove(self, name: str, options: Mapping[str, Any] | None = None) -> Iterator[Result]:
-        """Each check's result as it is known; without options, those it is shown with where it has no defaults.
+        """Each check's result as it is known; without options, those it is shown with in a world so small.
 
         Raises:
             StudyError: the loss cannot be loaded, or refuses its options.

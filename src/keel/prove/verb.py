@@ -63,7 +63,7 @@ def prove(name: str, settings: list[str], quiet: bool = False) -> Answer:
             },
         },
         text="\n".join([shown(results, sys.stdout.isatty()), *(
-            f"{one} has no defaults and was tried with {dict(given)}" for one, given in shown_with.items())]),
+            f"{one} was tried with {dict(given)}" for one, given in shown_with.items())]),
         problems=[*unloaded, *(_problem(one, result) for one, result in failed)],
         status="invalid" if unloaded else "refused" if failed else "ok",
     )  # fmt: skip
