@@ -10,7 +10,7 @@ from keel.report.bar import Bar, bar_of
 from keel.report.figures import TrainingCurves
 from keel.report.fit_figures import LossMap, Residuals
 from keel.report.law_figures import Backtest, Correlations
-from keel.report.markup import code, esc, facts, folded, linked, paragraph, section, table, tag
+from keel.report.markup import code, esc, facts, folded, linked, paragraph, section, table, tag, unbroken
 from keel.report.reached import Reached, forecast_of
 from keel.report.runs import Run
 from keel.report.show import shown
@@ -94,12 +94,14 @@ def _taught(found: Artefacts) -> str:
 
 
 def _row(run: Run, beside: list[str]) -> list[str]:
+    bar = bar_of(run.id, run.forecast, run.score)
     failed = run.state in ("failed gate", "failed")
     state = tag(run.state, "bad") if failed else esc(run.state)
     state += f'<span class="note">{esc(run.gate)}</span>' if run.gate else ""
     name = code(run.id) + ('<span class="note muted">held out</span>' if run.held_out else "")
-    forecast = _forecast("", bar_of(run.id, run.forecast, run.score))
-    forecast += "".join(_forecast(each, forecast_of(run, each)) for each in beside)
+    words = bar.forecast_words if bar else ""
+    # Beside further columns it may break before its interval, not within.
+    forecast = (unbroken(words) if beside else f'<span class="nb">{esc(words)}</span>') + _outcome(bar) if bar else ""
     return [
         name, state, f"{run.value:.4f}" if run.value is not None else "", *(_beside(run, each) for each in beside),
         forecast, *(show_count(value) if value else "" for value in (run.params, run.tokens)),
@@ -109,21 +111,24 @@ def _row(run: Run, beside: list[str]) -> list[str]:
 
 
 def _beside(run: Run, name: str) -> str:
-    """A bounded measure, its interval below it."""
-    reach = next((each for each in run.beside if each.name == name), None)
-    if reach is None:
-        return ""
-    ends = interval(reach.low, reach.high, 2, "\u2013")
-    return f'<span class="nb">{reach.value:.3f}</span><span class="note muted nb">{ends}</span>'
+    """A bounded measure, its interval below it, and what was sealed of it."""
+    reach, bar = next((each for each in run.beside if each.name == name), None), forecast_of(run, name)
+    lines = []
+    if reach is not None:
+        ends = interval(reach.low, reach.high, 2, "\u2013")
+        lines = [f'<span class="nb">{reach.value:.3f}</span>', f'<span class="note muted nb">{ends}</span>']
+    if bar is not None:
+        lines.append(f'<span class="note muted">sealed {interval(bar.low, bar.high, 2, chr(0x2013))}</span>')
+        lines.append(_outcome(bar))
+    return "".join(lines)
 
 
-def _forecast(name: str, bar: Bar | None) -> str:
-    """A sealed forecast of a measure (of none: the judge's own), and whether it held."""
-    if bar is None:
+def _outcome(bar: Bar | None) -> str:
+    """Hit or miss, where it is known."""
+    if bar is None or bar.measured is None:
         return ""
-    said = f'<span class="{"note muted" if name else "nb"}">{esc(f"{name} {bar.forecast_words}".strip())}</span>'
-    word = "" if bar.measured is None else "hit" if bar.hit else "miss"
-    return said + (f'<span class="note {word}">{word}</span>' if word else "")
+    word = "hit" if bar.hit else "miss"
+    return f'<span class="note {word}">{word}</span>'
 
 
 def law(found: Artefacts) -> str:

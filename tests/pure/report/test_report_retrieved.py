@@ -139,8 +139,8 @@ def test_accuracy_is_held_against_its_forecast_and_the_largest_class(tmp_path: P
     write_json(run / "score.json", "keel.score/1", score)
     found = read(folder)
     words = Page(runs(found)).words
-    assert "1.20 (1.00-1.40)hit" in words
-    assert "accuracy 0.70 (0.60-0.80)miss" in words
+    assert "1.20 (1.00\u20131.40)hit" in words
+    assert "0.9000.86\u20130.93sealed 0.60\u20130.80miss" in words
     figure = Reached.of(found)
     assert figure is not None
     each = [row["heldout"] for row in found.images["classes"]["each"]] if found.images else []
