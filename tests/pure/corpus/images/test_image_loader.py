@@ -87,14 +87,17 @@ def test_an_order_that_is_left_does_not_disturb_the_next(loaders: dict[int, Load
 
 
 def test_the_share_waited_is_metered(store: Store) -> None:
+    slept = 0.0
     with Loader(store, ASKED, 0) as alone:
         for _ in alone.views(jobs(20, 4)):
+            start = time.perf_counter()
             time.sleep(0.005)
+            slept += time.perf_counter() - start
     assert alone.images == 20
-    assert alone.took_s == pytest.approx(alone.waited_s + 20 * 0.0055, rel=0.5)
+    assert alone.took_s == pytest.approx(alone.waited_s + slept, rel=0.2)
     with Loader(store, ASKED, 0) as hungry:
         list(hungry.views(jobs(20, 4)))
-    assert 0 < alone.share_waited < 0.5 < hungry.share_waited <= 1
+    assert 0 < alone.share_waited < hungry.share_waited <= 1
 
 
 def test_workers_make_ahead_while_the_step_runs(store: Store, loaders: dict[int, Loader]) -> None:
