@@ -55,7 +55,7 @@ def shortened(caption: str) -> str:
     """A caption as it stands below a picture; one that is cut says how long it is.
 
     Example:
-        >>> shortened("a cat"), shortened("x" * 200)[-24:]
+        >>> shortened("a cat"), shortened("x" * 200)[-22:]
         ('a cat', 'x ... (200 characters)')
     """
     if len(caption) <= CAPTION:

@@ -27,7 +27,7 @@ class PixelDecoderShapes(PatchShapes):
     Example:
         >>> size = Size(width=512, layers=8, vocabulary=0, context=196, head_width=32, patch=16, embedding_width=1024)
         >>> PixelDecoderShapes().params(PixelDecoderShapes().shape(size)).total
-        26139904
+        26139392
     """
 
     heads: ClassVar[Mapping[str, bool]] = {"body": False}
