@@ -21,6 +21,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py
 
 prove: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m nightly tests/proof
 	$(BIN)/python tests/prove.py
 
 format: $(STAMP)

@@ -42,7 +42,7 @@ def tiers() -> list[Tier]:
     return [
         Tier("pure", 90, (str(ROOT / "tests" / "pure"), "--doctest-modules", *pure)),
         Tier("tensor", 180, (str(ROOT / "tests" / "tensor"), sweeps, "--doctest-modules", *torch)),
-        Tier("proof", 240, (str(ROOT / "tests" / "proof"),)),
+        Tier("proof", 240, (str(ROOT / "tests" / "proof"), "-m", "not nightly")),
     ]
 
 

@@ -22,7 +22,7 @@ from keel.run import heldout
 from keel.run.pictures import want_of
 from keel.run.train import Place, train
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, pytest.mark.nightly]
 STEPS, LABELS = 120, 60
 SIZE = {"width": 64, "context": 4, "head_width": 16, "patch": 4, "classes": 0}
 OPTIONS = {"crop": "random", "least_area": 0.6, "flip": False, "clusters": 24}

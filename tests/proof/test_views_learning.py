@@ -24,7 +24,7 @@ from keel.run import heldout
 from keel.run.pictures import want_of
 from keel.run.train import Place, train
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, pytest.mark.nightly]
 SIZE = {"width": 32, "layers": 1, "context": 16, "head_width": 8, "patch": 2, "classes": 0}
 # A digit turned round or without colour is another one, or the same.
 PLAIN = {"flip": False, "jitter": 0.4, "hue": 0.0, "grey": 0.0}
