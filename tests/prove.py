@@ -59,8 +59,12 @@ def _pairs() -> None:
     small, large = (each["recall"]["image_of_caption"]["R@1"]["value"] for each in (ends[0], ends[-1]))
     page = (root / "demo/report.html").read_text()
     scored = len(list(root.glob("demo/runs/*/score.json")))
-    print(f"demo of pairs: R@1 of images {small:.3f} in the smallest run, {large:.3f} in the largest; {scored} scored")
-    if not (scored == 1 and large > 0.8 and small < 0.6 and "What it finds" in page and "the right one" in page):
+    refused = sum("no forecast for clip-w64" in each["what"] for each in json.loads(done.stdout)["problems"])
+    print(f"demo of pairs: R@1 of images {small:.3f} in the smallest run, {large:.3f} in the largest; "
+          f"{scored} scored, {refused} refused")  # fmt: skip
+    if not (
+        scored + refused == 1 and large > 0.8 and small < 0.6 and "What it finds" in page and "the right one" in page
+    ):
         raise SystemExit(f"the demo of pairs is not what the README says: {root}")
     shutil.rmtree(root)
 

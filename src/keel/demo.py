@@ -81,6 +81,7 @@ def _verdict(folder: Path, answer: Answer, known: list[str]) -> str:
             f"measured {held['measured']:.3f}: {_word(held)}"
             for name, held in score.get("beside", {}).items()
         ]
+    lines += [f"refused   {no.what}: {no.why}" for no in answer.problems if no.where.endswith("forecast.json")]
     lines += known
     lines.append(f"took      {answer.result['seconds']:.0f} s; open {folder / 'report.html'}")
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from keel.corpus.images.items import open_images
 from keel.corpus.images.look import measured
 from keel.demo import _verdict, study_of
 from keel.demo_sources import SCENES, SOURCES, guessing, pictures
-from keel.errors import StudyError
+from keel.errors import Problem, StudyError
 from keel.files import write_json, write_text
 from keel.study import load
 
@@ -99,6 +99,19 @@ def test_the_verdict_names_the_unit_and_what_was_forecast_beside_it(tmp_path: Pa
     assert "measured  0.5000: HIT, +10.00 % off" in text
     assert "beside    R@1: sealed 0.800 (0.700 to 0.900), measured 0.950: MISS" in text
     assert text.splitlines()[-2] == "known"
+
+
+def test_a_forecast_that_was_refused_is_in_the_verdict(tmp_path: Path) -> None:
+    from keel.answer import Answer
+
+    no = Problem(
+        "no forecast for a", "its interval spans a factor of 5", "add a run", str(tmp_path / "runs/a/forecast.json")
+    )
+    other = Problem("no forecast for 1M params", "too far", "add a run")
+    answer = Answer(result={"seconds": 100.0}, text="", problems=[no, other])
+    lines = _verdict(tmp_path, answer, []).splitlines()
+    assert lines[0] == "refused   no forecast for a: its interval spans a factor of 5"
+    assert len(lines) == 2
 
 
 def test_an_unknown_source_names_those_that_there_are(tmp_path: Path) -> None:
