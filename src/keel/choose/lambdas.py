@@ -12,6 +12,7 @@ SOURCE = "Yu et al. 2022, arXiv:2205.01917, section 4.1"
 THIN_TOKENS, LONG_TOKENS = 20.0, 77.0  # of a text: CLIP's text tower reads 77
 RICH_BYTES, WEAK_BYTES = 50e3, 20e3  # of an image file
 BYTES_A_TOKEN = 4.0
+TRIED = "a heuristic: on generated scenes a sweep did not bear it out (docs/lab-notebook.md)"
 
 
 def lambdas(held: Holdings) -> str:
@@ -29,7 +30,7 @@ def lambdas(held: Holdings) -> str:
         return f"{start}; the bytes hold the texts alone, so how rich the images are is unknown"
     said = f"{text:.3g} tokens and {image / 1e3:.3g} kB of image a pair"
     if text <= THIN_TOKENS and image >= RICH_BYTES:
-        return f"{start}; rich images with thin text ({said}): try a larger lambda_con, 2 : 2 and 4 : 2"
+        return f"{start}; rich images with thin text ({said}): try a larger lambda_con, 2 : 2 and 4 : 2; {TRIED}"
     if text >= LONG_TOKENS and image <= WEAK_BYTES:
-        return f"{start}; excellent text with weak images ({said}): try a larger lambda_cap, 1 : 4 and 1 : 8"
+        return f"{start}; excellent text with weak images ({said}): try a larger lambda_cap, 1 : 4 and 1 : 8; {TRIED}"
     return f"{start}; {said} tip it neither way"
