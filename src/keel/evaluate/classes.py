@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from keel.evaluate import intervals
+from keel.evaluate.batched import batched
 from keel.evaluate.intervals import Interval
 from keel.objective.base import Sample
-
-BATCH = 64
 
 
 class Classed(NamedTuple):
@@ -73,7 +71,7 @@ def judge(library: Any, heldout: Iterable[Sample], train_labels: np.ndarray) -> 
 
 
 def _answers(library: Any, heldout: Iterable[Sample]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    dtype, left = next(library.parameters()).dtype, iter(heldout)
-    while samples := list(islice(left, BATCH)):
+    dtype = next(library.parameters()).dtype
+    for samples in batched(heldout):
         images = torch.from_numpy(np.stack([sample.image for sample in samples if sample.image is not None]))
         yield torch.tensor([sample.label for sample in samples]), library(pixel_values=images.to(dtype)).logits.float()

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from keel.errors import StudyError
+from keel.evaluate.batched import batched
 from keel.objective.base import Objective, Sample
 
-BATCH, MASKS_SEED = 64, 1 << 40  # seeds of runs are below 2^32: no run has drawn these masks
+MASKS_SEED = 1 << 40  # seeds of runs are below 2^32: no run has drawn these masks
 
 
 class Told(NamedTuple):
@@ -60,8 +60,8 @@ def judge(parts: Mapping[str, Any], objective: Objective, heldout: Iterable[Samp
     for part, *_ in modules.values():
         part.eval()
         part.body_dtype = torch.float32
-    left, errors, targets = iter(heldout), list[torch.Tensor](), list[torch.Tensor]()
-    while some := list(islice(left, BATCH)):
+    errors, targets = list[torch.Tensor](), list[torch.Tensor]()
+    for some in batched(heldout):
         examples = [of.example(sample, mask_of(sample.id)) for sample in some]
         batch = of.collate(examples, [sample.id for sample in some])
         errors.append(of.errors(parts, batch).double().mean(1))

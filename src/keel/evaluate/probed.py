@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,12 +17,13 @@ from torch import nn
 
 from keel.errors import StudyError
 from keel.evaluate import intervals
+from keel.evaluate.batched import batched
 from keel.evaluate.intervals import Interval
 from keel.evaluate.tasks import linear
 from keel.model.vision_init import initialise
 from keel.objective.base import Sample
 
-BATCH, MOST_TRAINING = 64, 5000
+MOST_TRAINING = 5000
 UNIFORM = 1e-3
 NEIGHBOURS, WARMTH, SMALL = 20, 0.07, 1e-12
 STATES = "the image's own state beside the mean of its patches'; once where they are one"
@@ -140,7 +140,7 @@ def states(trunk: Any, samples: Iterable[Sample]) -> States:
     training = trunk.training
     trunk.eval()
     rows, labels, dtype = list[Floats](), list[int](), next(trunk.parameters()).dtype
-    for some in _batches(samples):
+    for some in batched(samples):
         images = torch.from_numpy(np.stack([sample.image for sample in some if sample.image is not None])).to(dtype)
         found = trunk.plain(images)
         mean = found.patches.mean(1)
@@ -149,12 +149,6 @@ def states(trunk: Any, samples: Iterable[Sample]) -> States:
         labels += [int(sample.label) for sample in some if sample.label is not None]
     trunk.train(training)
     return States(np.concatenate(rows), np.asarray(labels, np.int64))
-
-
-def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
-    left = iter(samples)
-    while some := list(islice(left, BATCH)):
-        yield some
 
 
 def fresh(trunk: Any) -> Any:

@@ -6,8 +6,7 @@ Legend: K pairs, which are candidates of each other; e width of the space that b
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +15,12 @@ from numpy.typing import NDArray
 
 from keel.errors import StudyError
 from keel.evaluate import intervals
+from keel.evaluate.batched import batched
 from keel.evaluate.intervals import Interval
 from keel.evaluate.tasks.retrieval import ranks
 from keel.objective.base import Features, Key, Objective, Sample
 
-BATCH, KS = 64, (1, 10)
+KS = (1, 10)
 EXAMPLES, NEAREST = 12, 5
 # What is nearer by less than this is as near: features are fp32, and equal ones differ in their last digits.
 DIGITS = 6
@@ -173,7 +173,7 @@ def _examples(near: Floats, rank: Floats, captions: Ints, numbers: Sequence[int]
 def _features(parts: Mapping[str, Any], loss: Objective, heldout: Iterable[Sample]) -> Pairs:
     """Forward passes of 64 pairs."""
     made, ids = list[Features](), list[int]()
-    for samples in _batches(heldout):
+    for samples in batched(heldout):
         examples = [
             loss.example(sample, np.random.Generator(np.random.Philox(key=[0, sample.id]))) for sample in samples
         ]
@@ -187,9 +187,3 @@ def _features(parts: Mapping[str, Any], loss: Objective, heldout: Iterable[Sampl
     image, text, digests = (torch.cat([each[name] for each in made]) for name in ("image", "text", "caption"))
     _, captions = np.unique(digests.cpu().numpy(), axis=0, return_inverse=True)
     return Pairs(image, text, tuple(ids), captions.reshape(-1).astype(np.int64))
-
-
-def _batches(heldout: Iterable[Sample]) -> Iterator[list[Sample]]:
-    left = iter(heldout)
-    while samples := list(islice(left, BATCH)):
-        yield samples

@@ -9,7 +9,6 @@ import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from keel.corpus.store import tokenizer_of
 from keel.corpus.tokenizer import load
 from keel.errors import StudyError
 from keel.evaluate import intervals, retrieved
+from keel.evaluate.batched import batched
 from keel.evaluate.bits_per_byte import Judgement
 from keel.evaluate.cider import MOST, cider_d
 from keel.evaluate.intervals import Interval
@@ -30,7 +30,7 @@ from keel.evaluate.targets import piece_bytes, ratio_error
 from keel.evaluate.tasks.overlap import chrf
 from keel.objective.base import Objective, Sample
 
-BATCH, WRITTEN = 64, 200
+WRITTEN = 200
 Counts = NDArray[np.int64]
 
 
@@ -144,8 +144,7 @@ class _Heard:
 
     def passing(self, heldout: Iterable[Sample]) -> Iterator[Sample]:
         """The samples as they come."""
-        left = iter(heldout)
-        while samples := list(islice(left, BATCH)):
+        for samples in batched(heldout):
             self._hear(samples)
             yield from samples
 
