@@ -18,7 +18,7 @@ from torch import Tensor
 
 from keel import objective
 from keel.corpus.images.store import Store
-from keel.evaluate import retrieved
+from keel.evaluate import batched, retrieved
 from keel.evaluate.retrieved import Retrieved
 from keel.files import read_json
 from keel.model import pair
@@ -201,7 +201,7 @@ def test_the_judge_is_the_loss_over_all_candidates_and_cuts_change_nothing(
         scale.logit_bias.data += 3.0
         assert judged(spec, trained, store).value == pytest.approx(result["retrieval_nats"], abs=1e-9)
         scale.logit_bias.data.copy_(before)
-    monkeypatch.setattr(retrieved, "BATCH", 5)
+    monkeypatch.setattr(batched, "BATCH", 5)
     modes = {name: part.training for name, part in trained.parts.items()}
     found = judged(spec, trained, store)
     assert found.value == pytest.approx(result["retrieval_nats"], abs=1e-6)
