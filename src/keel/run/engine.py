@@ -3,7 +3,8 @@
     g = sum_t (w_t / C_t) dS_t / dtheta,    C_t = count of term t over all micro-batches and ranks
 
 Coupled terms (features of all samples of a step: contrastive losses) take two passes: features without a graph, their
-gradient from `batch_losses`, then each micro-batch again with that gradient pulled through it.
+gradient from `batch_losses`, then each micro-batch again with that gradient pulled through it. A rank whose share is
+one micro-batch has its graph at hand, and passes once.
 """
 
 from __future__ import annotations
@@ -73,10 +74,13 @@ def accumulate(
     sharded = isinstance(parts, parallel.Sharded)
     grads = _Gradients(parts, weights, counts, apart=norms and not sharded)
     pulls: Sequence[Features | None] = [None] * len(batches)
+    # Blocks of sharded parts are freed behind each backward pass, and the coupled terms have one of their own.
+    once = _losses(objective, parts, batches[0], carry, keys[0]) if len(batches) == 1 and not sharded else None
     if objective.coupled:
-        pulls = _couple(objective, parts, batches, carry, keys, grads, sums)
+        given = [once[1]] if once else _without_graph(objective, parts, batches, carry, keys)
+        pulls = _couple(objective, parts, given, grads, sums)
     for batch, key, pull in zip(batches, keys, pulls):
-        terms, features, seen = _losses(objective, parts, batch, carry, key)
+        terms, features, seen = once or _losses(objective, parts, batch, carry, key)
         grads.add(terms, None if pull is None or features is None else (features, pull))
         for name, term in terms.items():
             sums[name] += float(term.detach())
@@ -94,10 +98,14 @@ def _losses(
     return parallel.inside(parts, lambda: objective.losses(parts, batch, carry, key))
 
 
-def _features(
-    objective: Objective, parts: Mapping[str, nn.Module], batch: Batch, carry: Carry, key: Key
-) -> Features | None:
-    return parallel.inside(parts, lambda: objective.features(parts, batch, carry, key))
+@torch.no_grad()
+def _without_graph(
+    objective: Objective, parts: Mapping[str, nn.Module], batches: Sequence[Batch], carry: Carry, keys: Sequence[Key]
+) -> list[Features | None]:
+    def of(batch: Batch, key: Key) -> Features | None:
+        return parallel.inside(parts, lambda: objective.features(parts, batch, carry, key))
+
+    return [of(batch, key) for batch, key in zip(batches, keys)]
 
 
 class _Gradients:
@@ -184,14 +192,12 @@ COUPLED = "coupled"
 
 
 def _couple(
-    objective: Objective, parts: Mapping[str, nn.Module], batches: Sequence[Batch], carry: Carry, keys: Sequence[Key],
-    grads: _Gradients, sums: dict[str, float],
+    objective: Objective, parts: Mapping[str, nn.Module], given: Sequence[Features | None], grads: _Gradients,
+    sums: dict[str, float],
 ) -> Sequence[Features | None]:  # fmt: skip
     """The gradient of the coupled terms by each micro-batch's features; their sums are added to `sums`."""
-    with torch.no_grad():
-        given = [_features(objective, parts, batch, carry, key) for batch, key in zip(batches, keys)]
     assert all(given), "a coupled objective gave no features"
-    local = [features for features in given if features is not None]
+    local = [{name: of.detach() for name, of in features.items()} for features in given if features is not None]
     rank, number = ranks()
     sizes = [len(next(iter(features.values()))) for features in local]
     mine = slice(rank * sum(sizes), (rank + 1) * sum(sizes))

@@ -73,11 +73,11 @@ def test_negatives_come_from_the_whole_step(cut: list[int], norms: bool) -> None
 def test_negatives_of_a_micro_batch_alone_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The usual mistake, put into the product: accumulation that couples each micro-batch by itself."""
 
-    def alone(objective: Any, parts: Any, batches: Any, carry: Any, keys: Any, grads: Any, sums: Any) -> Any:
+    def alone(objective: Any, parts: Any, given: Any, grads: Any, sums: Any) -> Any:
         pulls = []
-        for batch, key in zip(batches, keys):
+        for features in given:
             whole = {name: 0.0 for name in sums}
-            pulls += engine_couple(objective, parts, [batch], carry, [key], grads, whole)
+            pulls += engine_couple(objective, parts, [features], grads, whole)
             sums["match"] += whole["match"]
         return pulls
 
@@ -86,6 +86,20 @@ def test_negatives_of_a_micro_batch_alone_are_caught(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(engine, "_couple", alone)
     found, _ = gradient([4] * 4)
     assert (found - expected).abs().max() > 1e-3 * expected.abs().max()
+
+
+@pytest.mark.parametrize(("cut", "passes"), [([16], 1), ([8, 8], 4)], ids=str)
+def test_a_share_that_is_one_micro_batch_passes_once(cut: list[int], passes: int) -> None:
+    """Else each micro-batch passes twice: for its features, and again with their gradient."""
+    seen = list[int]()
+
+    class Counted(Halves):
+        def losses(self, *given: Any) -> Any:
+            seen.append(1)
+            return super().losses(*given)
+
+    gradient(cut, kind=Counted)
+    assert len(seen) == passes
 
 
 def test_each_term_has_the_norm_of_its_own_gradient() -> None:
