@@ -15,6 +15,7 @@ import torch
 from keel.evaluate import intervals
 from keel.evaluate.batched import batched
 from keel.evaluate.intervals import Interval
+from keel.evaluate.modes import evaluating
 from keel.objective.base import Sample
 
 
@@ -55,15 +56,13 @@ def judge(library: Any, heldout: Iterable[Sample], train_labels: np.ndarray) -> 
 
     p of the bar = (n_c + 1) / (n + K), n_c training images of class c.
     """
-    training = library.training
-    library.eval()
     nats, right, labels = list[float](), list[bool](), list[int]()
-    for wanted, logits in _answers(library, heldout):
-        loss = torch.nn.functional.cross_entropy(logits.double(), wanted, reduction="none")
-        nats += loss.tolist()
-        right += (logits.argmax(-1) == wanted).tolist()
-        labels += wanted.tolist()
-    library.train(training)
+    with evaluating([library]):
+        for wanted, logits in _answers(library, heldout):
+            loss = torch.nn.functional.cross_entropy(logits.double(), wanted, reduction="none")
+            nats += loss.tolist()
+            right += (logits.argmax(-1) == wanted).tolist()
+            labels += wanted.tolist()
     counts = np.bincount(train_labels, minlength=logits.shape[-1]) + 1.0
     bar = float(-np.log(counts / counts.sum())[labels].mean())
     error = float(np.std(nats, ddof=1)) / math.sqrt(len(nats)) if len(nats) > 1 else math.nan

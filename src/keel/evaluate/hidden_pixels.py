@@ -14,6 +14,7 @@ import torch
 
 from keel.errors import StudyError
 from keel.evaluate.batched import batched
+from keel.evaluate.modes import evaluating, plain
 from keel.objective.base import Objective, Sample
 
 MASKS_SEED = 1 << 40  # seeds of runs are below 2^32: no run has drawn these masks
@@ -56,19 +57,14 @@ def judge(parts: Mapping[str, Any], objective: Objective, heldout: Iterable[Samp
     if not hasattr(of, "errors") or not hasattr(of, "targets"):
         raise StudyError("this judge reads hidden pixels", why=f"{type(of).__name__} hides none",
                          fix="judge it by a probe of labels, or train with mae", where="objective.facts")  # fmt: skip
-    modules = {name: (part, part.training, part.body_dtype) for name, part in parts.items()}
-    for part, *_ in modules.values():
-        part.eval()
-        part.body_dtype = torch.float32
+    asked = {name: plain(part) for name, part in parts.items()}
     errors, targets = list[torch.Tensor](), list[torch.Tensor]()
-    for some in batched(heldout):
-        examples = [of.example(sample, mask_of(sample.id)) for sample in some]
-        batch = of.collate(examples, [sample.id for sample in some])
-        errors.append(of.errors(parts, batch).double().mean(1))
-        targets.append(of.targets(batch).double().flatten())
-    for part, training, dtype in modules.values():
-        part.train(training)
-        part.body_dtype = dtype
+    with evaluating(asked.values()):
+        for some in batched(heldout):
+            examples = [of.example(sample, mask_of(sample.id)) for sample in some]
+            batch = of.collate(examples, [sample.id for sample in some])
+            errors.append(of.errors(asked, batch).double().mean(1))
+            targets.append(of.targets(batch).double().flatten())
     found = torch.cat(errors)
     error = float(found.std()) / math.sqrt(len(found)) if len(found) > 1 else math.nan
     return Told(float(found.mean()), error, float(torch.cat(targets).var(correction=0)))

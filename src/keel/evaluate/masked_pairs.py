@@ -7,7 +7,6 @@ As `masked`, with the pair laid out as the loss lays it; bits and bytes of both 
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 
 from keel.evaluate.bits_per_byte import Judgement, unigram_bits_per_byte
 from keel.evaluate.masked import SEED, folds_of, nats_of
+from keel.evaluate.modes import plain
 from keel.evaluate.targets import piece_bytes, ratio_error
 from keel.objective.base import Objective, Sample
 
@@ -29,7 +29,7 @@ def judge(
 
     The loss's examples hold `tokens`, which of them are `chosen`, and the `inputs` with these hidden.
     """
-    asked, known = {name: _whole(part) for name, part in parts.items()}, loss.vocabulary
+    asked, known = {name: plain(part) for name, part in parts.items()}, loss.vocabulary
     model, sizes, mask = asked[loss.fills], piece_bytes(known) * scale, known.id_of("mask")
     nats, stand_for, seen = list[float](), list[float](), list[np.ndarray]()
     for number, sample in enumerate(heldout):
@@ -46,12 +46,3 @@ def judge(
     bar = unigram_bits_per_byte(counts, every, round(size))
     error = ratio_error(nats, stand_for) / math.log(2)
     return Judgement(total / math.log(2) / size, total / len(every), len(every), round(size), error, bar)
-
-
-def _whole(part: Any) -> Any:
-    """The same weights, without the products of a mixed run."""
-    if not hasattr(part, "body_dtype"):
-        return part
-    whole = copy.copy(part)
-    whole.body_dtype = torch.float32
-    return whole

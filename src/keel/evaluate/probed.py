@@ -19,6 +19,7 @@ from keel.errors import StudyError
 from keel.evaluate import intervals
 from keel.evaluate.batched import batched
 from keel.evaluate.intervals import Interval
+from keel.evaluate.modes import evaluating
 from keel.evaluate.tasks import linear
 from keel.model.vision_init import initialise
 from keel.objective.base import Sample
@@ -137,17 +138,15 @@ def _check(learnt: list[Sample], asked: list[Sample]) -> None:
 @torch.inference_mode()
 def states(trunk: Any, samples: Iterable[Sample]) -> States:
     """States in the weights' own precision, of images as they are judged."""
-    training = trunk.training
-    trunk.eval()
     rows, labels, dtype = list[Floats](), list[int](), next(trunk.parameters()).dtype
-    for some in batched(samples):
-        images = torch.from_numpy(np.stack([sample.image for sample in some if sample.image is not None])).to(dtype)
-        found = trunk.plain(images)
-        mean = found.patches.mean(1)
-        both = [found.pooled] if torch.allclose(found.pooled, mean, atol=1e-6) else [found.pooled, mean]
-        rows.append(torch.cat(both, dim=1).double().numpy())
-        labels += [int(sample.label) for sample in some if sample.label is not None]
-    trunk.train(training)
+    with evaluating([trunk]):
+        for some in batched(samples):
+            images = torch.from_numpy(np.stack([sample.image for sample in some if sample.image is not None])).to(dtype)
+            found = trunk.plain(images)
+            mean = found.patches.mean(1)
+            both = [found.pooled] if torch.allclose(found.pooled, mean, atol=1e-6) else [found.pooled, mean]
+            rows.append(torch.cat(both, dim=1).double().numpy())
+            labels += [int(sample.label) for sample in some if sample.label is not None]
     return States(np.concatenate(rows), np.asarray(labels, np.int64))
 
 

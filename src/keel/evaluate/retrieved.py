@@ -17,8 +17,9 @@ from keel.errors import StudyError
 from keel.evaluate import intervals
 from keel.evaluate.batched import batched
 from keel.evaluate.intervals import Interval
+from keel.evaluate.modes import evaluating
 from keel.evaluate.tasks.retrieval import ranks
-from keel.objective.base import Features, Key, Objective, Sample
+from keel.objective.base import Key, Objective, Sample
 
 KS = (1, 10)
 EXAMPLES, NEAREST = 12, 5
@@ -86,13 +87,13 @@ class Retrieved(NamedTuple):
                            "how": "bootstrap over captions; equal captions are all right"}}  # fmt: skip
 
 
-class Pairs(NamedTuple):
-    """Features of length 1 (K, e), the number of each pair, and of its caption: equal ones have one."""
+class Seen(NamedTuple):
+    """Features of length 1 of some pairs (k, e), a digest of each caption (k, 2), and the pairs' numbers."""
 
     image: torch.Tensor
     text: torch.Tensor
+    digests: torch.Tensor
     numbers: tuple[int, ...]
-    captions: Ints
 
 
 @torch.inference_mode()
@@ -102,15 +103,32 @@ def judge(parts: Mapping[str, Any], loss: Objective, heldout: Iterable[Sample]) 
     Raises:
         StudyError: the loss has no features of images and of texts.
     """
-    modes = {name: part.training for name, part in parts.items()}
-    for part in parts.values():
-        part.eval()
-    pairs = _features(parts, loss, heldout)
-    near = (pairs.image.double() @ pairs.text.double().T).cpu()
-    logits = parts["scale"](near).numpy()
-    for name, part in parts.items():
-        part.train(modes[name])
-    return found(near.numpy(), logits, pairs.captions, pairs.numbers)
+    with evaluating(parts.values()):
+        return among(parts, [seen(parts, loss, samples) for samples in batched(heldout)])
+
+
+def seen(parts: Mapping[str, Any], loss: Objective, samples: Sequence[Sample]) -> Seen:
+    """One forward pass of a few pairs.
+
+    Raises:
+        StudyError: the loss has no features of images and of texts.
+    """
+    examples = [loss.example(sample, np.random.Generator(np.random.Philox(key=[0, sample.id]))) for sample in samples]
+    numbers = tuple(sample.id for sample in samples)
+    features = loss.features(parts, loss.collate(examples, numbers), {}, Key(0, 0, numbers))
+    if features is None or not {"image", "text", "caption"} <= features.keys():
+        raise StudyError("this loss cannot be judged by retrieval", why="it has no features of images and texts",
+                         fix="choose another judge", where="objective.facts")  # fmt: skip
+    return Seen(features["image"], features["text"], features["caption"], numbers)
+
+
+def among(parts: Mapping[str, Any], pairs: Sequence[Seen]) -> Retrieved:
+    """Each pair among all that were seen."""
+    image, text, digests = (torch.cat(list(each)) for each in list(zip(*pairs))[:3])
+    near = (image.double() @ text.double().T).cpu()
+    _, captions = np.unique(digests.cpu().numpy(), axis=0, return_inverse=True)
+    numbers = [number for some in pairs for number in some.numbers]
+    return found(near.numpy(), parts["scale"](near).numpy(), captions.reshape(-1).astype(np.int64), numbers)
 
 
 def found(near: Floats, logits: Floats, captions: Ints, numbers: Sequence[int]) -> Retrieved:
@@ -165,25 +183,6 @@ def _examples(near: Floats, rank: Floats, captions: Ints, numbers: Sequence[int]
     made = []
     for place in chosen:
         nearest = np.argsort(-near[:, place], kind="stable")[:NEAREST]
-        seen = tuple((int(numbers[each]), bool(captions[each] == captions[place])) for each in nearest)
-        made.append(Example(int(numbers[place]), float(rank[place]), seen))
+        shown = tuple((int(numbers[each]), bool(captions[each] == captions[place])) for each in nearest)
+        made.append(Example(int(numbers[place]), float(rank[place]), shown))
     return tuple(made)
-
-
-def _features(parts: Mapping[str, Any], loss: Objective, heldout: Iterable[Sample]) -> Pairs:
-    """Forward passes of 64 pairs."""
-    made, ids = list[Features](), list[int]()
-    for samples in batched(heldout):
-        examples = [
-            loss.example(sample, np.random.Generator(np.random.Philox(key=[0, sample.id]))) for sample in samples
-        ]
-        numbers = [sample.id for sample in samples]
-        features = loss.features(parts, loss.collate(examples, numbers), {}, Key(0, 0, tuple(numbers)))
-        if features is None or not {"image", "text", "caption"} <= features.keys():
-            raise StudyError("this loss cannot be judged by retrieval", why="it has no features of images and texts",
-                             fix="choose another judge", where="objective.facts")  # fmt: skip
-        made.append(features)
-        ids += numbers
-    image, text, digests = (torch.cat([each[name] for each in made]) for name in ("image", "text", "caption"))
-    _, captions = np.unique(digests.cpu().numpy(), axis=0, return_inverse=True)
-    return Pairs(image, text, tuple(ids), captions.reshape(-1).astype(np.int64))

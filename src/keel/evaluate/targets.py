@@ -12,7 +12,6 @@ Legend: n targets of a sample, d width, V vocabulary.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,6 +24,7 @@ from keel.corpus.vocabulary import SPECIAL, Vocabulary
 from keel.errors import StudyError
 from keel.evaluate.bits_per_byte import Judgement
 from keel.evaluate.masked import nats_of
+from keel.evaluate.modes import plain
 from keel.objective.base import Objective, Sample
 
 SEED = 0
@@ -57,8 +57,7 @@ def judge(
     Raises:
         StudyError: the targets hold no text.
     """
-    model, sizes = copy.copy(parts["model"]), piece_bytes(loss.vocabulary) * scale
-    model.body_dtype = torch.float32  # the same weights, without the products of a mixed run
+    model, sizes = plain(parts["model"]), piece_bytes(loss.vocabulary) * scale
     asked = {**parts, "model": model}
     seen = np.zeros(loss.vocabulary.size, np.int64)
     nats, stand_for = [], []

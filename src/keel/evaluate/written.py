@@ -5,9 +5,8 @@ Legend: B images at once, m tokens of a caption, V vocabulary.
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from keel.evaluate.bits_per_byte import Judgement
 from keel.evaluate.cider import MOST, cider_d
 from keel.evaluate.intervals import Interval
 from keel.evaluate.masked_captions import token_counts
+from keel.evaluate.modes import evaluating, plain
 from keel.evaluate.targets import piece_bytes, ratio_error
 from keel.evaluate.tasks.overlap import chrf
 from keel.objective.base import Objective, Sample
@@ -99,33 +99,21 @@ def judge(parts: Mapping[str, Any], loss: Objective, heldout: Iterable[Sample], 
     if not hasattr(loss, "captioner"):
         raise StudyError("this loss cannot be judged by captions", why="it has no decoder of captions",
                          fix="choose another judge", where="objective.facts")  # fmt: skip
-    asked = {name: _plain(part) for name, part in parts.items()}
-    modes = {name: part.training for name, part in parts.items()}
-    for part in parts.values():
-        part.eval()
-    heard = _Heard(asked, loss, store)
-    among = None
-    if loss.coupled:
-        among = retrieved.judge(asked, loss, heard.passing(heldout))
-    else:
-        for _ in heard.passing(heldout):
-            pass
-    for name, part in parts.items():
-        part.train(modes[name])
+    asked = {name: plain(part) for name, part in parts.items()}
+    heard, seen = _Heard(asked, loss, store), list[retrieved.Seen]()
+    with evaluating(asked.values()):
+        # A sample is made when it is read: both read it while it is here.
+        for samples in batched(heldout):
+            heard.hear(samples)
+            if loss.coupled:
+                seen.append(retrieved.seen(asked, loss, samples))
+        among = retrieved.among(asked, seen) if loss.coupled else None
     return Captioned(heard.bits(), heard.answers(), among)
-
-
-def _plain(part: Any) -> Any:
-    """The same weights, without the products of a mixed run."""
-    made = copy.copy(part)
-    if hasattr(made, "body_dtype"):
-        made.body_dtype = torch.float32
-    return made
 
 
 @dataclass
 class _Heard:
-    """What is gathered while held-out samples pass by: each is judged once, and goes on to whoever reads them."""
+    """What is gathered of held-out samples, a few at a time."""
 
     parts: Mapping[str, Any]
     loss: Any
@@ -142,13 +130,8 @@ class _Heard:
         self.text, self.tokenizer, self.vocabulary = text, load(text), self.loss.vocabulary
         self.room, self.pieces = self.loss.captioner.room, piece_bytes(self.vocabulary)
 
-    def passing(self, heldout: Iterable[Sample]) -> Iterator[Sample]:
-        """The samples as they come."""
-        for samples in batched(heldout):
-            self._hear(samples)
-            yield from samples
-
-    def _hear(self, samples: list[Sample]) -> None:
+    def hear(self, samples: list[Sample]) -> None:
+        """What a few samples' captions cost, and what is written of their images."""
         examples = [self.loss.example(sample, np.random.default_rng(0)) for sample in samples]
         batch = self.loss.collate(examples, [sample.id for sample in samples])
         self.nats += self.loss.captioner.nats(self.parts, batch).tolist()

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from keel.evaluate.modes import evaluating
 from keel.objective.base import Carry, Objective, Sample
 from keel.objective.reading import Order
 from keel.run import engine, parallel
@@ -65,15 +66,8 @@ def begin(
     objective: Objective, parts: Mapping[str, nn.Module], samples: Samples, seed: int, carry: Carry, epoch: int
 ) -> tuple[Carry, Order | None]:  # fmt: skip
     """The state that an epoch begins with, and its order where the loss gives one: the same on every rank."""
-    trained = {name: part.training for name, part in parts.items()}
-    for part in parts.values():
-        part.eval()
-    try:
-        with torch.no_grad():
-            carry, order = objective.before_epoch(parts, Reading(samples, seed, parts), carry, epoch)
-    finally:
-        for name, part in parts.items():
-            part.train(trained[name])
+    with torch.no_grad(), evaluating(parts.values()):
+        carry, order = objective.before_epoch(parts, Reading(samples, seed, parts), carry, epoch)
     carry = {name: _first_ones(carry[name]) for name in sorted(carry)}
     return carry, None if order is None else _first_ones(torch.from_numpy(order)).numpy()
 

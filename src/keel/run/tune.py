@@ -12,6 +12,7 @@ import torch
 from keel.corpus.order import order
 from keel.errors import Problem, StudyError
 from keel.evaluate.intervals import LEVEL
+from keel.evaluate.modes import evaluating
 from keel.evaluate.tasks.classes import Labels, classified
 from keel.evaluate.tasks.files import PIXELS, raw_pixels
 from keel.evaluate.tasks.labelled import Classifier, Images, Labelled, Side, Texts, held, samples
@@ -71,17 +72,17 @@ def image_fine_tune(seen: Seen, rows: Split, tuning: Tuning | None = None, level
 def _labelled(side: Side, rows: Split, at: Tuning) -> tuple[Labels, list[str]]:
     """A label for each test row, and what should be known of how it was learnt."""
     _check(at)
-    labels, whole, mode = check_classes(rows), held(side.body), side.body.training
+    labels, whole = check_classes(rows), held(side.body)
     moved = {weight: weight.requires_grad for weight in side.body.parameters()}
     inputs = [side.inputs([row.text for row in each]) for each in rows]
     try:
-        side.body.requires_grad_(True).eval()
-        tried = {rate: _validated(side, rows.train, labels, at, rate, whole) for rate in at.rates}
-        rate = max(tried, key=lambda rate: tried[rate])
-        logs = _tuned(side, rows.train, inputs[1], labels, at, rate, whole)
+        side.body.requires_grad_(True)
+        with evaluating([side.body]):
+            tried = {rate: _validated(side, rows.train, labels, at, rate, whole) for rate in at.rates}
+            rate = max(tried, key=lambda rate: tried[rate])
+            logs = _tuned(side, rows.train, inputs[1], labels, at, rate, whole)
     finally:
         side.body.load_state_dict(whole)
-        side.body.train(mode)
         for weight, flag in moved.items():
             weight.requires_grad_(flag)
             weight.grad = None
