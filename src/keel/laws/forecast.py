@@ -26,7 +26,7 @@ from keel.laws import backtest, refuse
 from keel.laws.ensemble import Ensemble, build, coordinates, far_off
 from keel.laws.law import FLOP_PER_PARAM_TOKEN, Floats, Row, Target, epochs_of
 from keel.laws.links import link_of
-from keel.laws.priors import BITS_PER_BYTE
+from keel.laws.priors import BITS_PER_BYTE, CERTAIN
 from keel.units import show_count
 
 NUM_NOISE = 32  # strata of the back-test noise added to each draw
@@ -212,7 +212,9 @@ def _warnings(ensemble: Ensemble, aim: Target, distance: float, low: float, high
         found.append("too few runs for a back-test: the interval leans on priors")
     if high > 1 + WIDE or low < 1 - WIDE:
         found.append("the interval is wide: more sizes, or a run nearer to the target, would narrow it")
-    if ensemble.unit != BITS_PER_BYTE:
+    if ensemble.unit in CERTAIN:
+        found.append("the floor is believed near 0, and exponents within .15 to 1.6: no public ladder stands behind it")
+    elif ensemble.unit != BITS_PER_BYTE:
         share = math.exp(ensemble.known.floor_mean)
         found.append(f"unit not bits per byte: the floor is believed near {share:.2g} of the lowest loss seen")
     again = epochs_of(aim)

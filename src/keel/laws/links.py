@@ -101,6 +101,7 @@ LINKS: dict[str, Link] = {
     "bits_per_byte": _identity("bits_per_byte"),
     "class_nats": _identity("class_nats"),
     "retrieval_nats": _identity("retrieval_nats"),
+    "probe_nats": _identity("probe_nats"),
     "perplexity": Link(
         "perplexity", "loss = ln(perplexity)", lambda v: np.log(np.asarray(v, dtype=float)),
         lambda z: np.exp(np.asarray(z, dtype=float)), _above_one,
@@ -108,5 +109,6 @@ LINKS: dict[str, Link] = {
     "error": _bounded("error", 1.0, rising=False),
     "error_percent": _bounded("error_percent", 100.0, rising=False),
     "accuracy": _bounded("accuracy", 1.0, rising=True),
+    "recall": _bounded("recall", 1.0, rising=True),
     "accuracy_percent": _bounded("accuracy_percent", 100.0, rising=True),
 }  # fmt: skip

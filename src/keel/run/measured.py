@@ -13,7 +13,7 @@ from keel.laws.links import link_of
 from keel.laws.read.runs import rows_of_runs
 from keel.units import MEASURES
 
-UNIT = "accuracy"  # in (0, 1), better when higher: see laws/links.py
+UNIT = "recall"  # in (0, 1), better when higher, and may come near 1: see laws/links.py and laws/priors.py
 
 
 class Beside(NamedTuple):
