@@ -30,7 +30,8 @@ def test_a_ladder_of_pairs_is_forecast() -> None:
     rows, target, value = measured()
     found = forecast(rows, target, unit=PAIRS)
     assert isinstance(found, Forecast), found
-    assert found.low < value < found.high and 0.8 < found.value / value < 1.25
+    assert found.low < value < found.high
+    assert 0.8 < found.value / value < 1.25
     assert any("floor is believed near 0" in warning for warning in found.warnings)
 
 
@@ -60,7 +61,8 @@ def test_every_constant_has_a_belief(name: str) -> None:
     law = LAWS[name]
     means, sds = priors.priors(law, PAIRS, UNIT, learnt())
     by_role = {param.role: (mean, sd) for param, mean, sd in zip(law.params, means, sds)}
-    assert len(means) == len(law.params) and (sds > 0).all()
+    assert len(means) == len(law.params)
+    assert (sds > 0).all()
     assert by_role["rate"][1] == priors.CERTAIN_RATE_SD
     if "floor" in by_role:
         assert by_role["floor"] == (math.log(priors.CERTAIN_FLOOR), priors.CERTAIN_FLOOR_SD)
