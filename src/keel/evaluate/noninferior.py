@@ -66,7 +66,7 @@ def noninferior(
     if problems := list(_problems(left, right, margin, level, groups)):
         raise StudyError.all(problems)
     gaps = left - right
-    found = mean(gaps, level=2 * level - 1, groups=groups, ends=(-1.0, 1.0))
+    found = paired(left, right, 2 * level - 1, groups)
     return _verdict(found, margin, level, len(gaps), bool((gaps == gaps[0]).all()))
 
 
@@ -90,14 +90,42 @@ def noninferior_labels(
         return noninferior(np.zeros(len(small)), np.zeros(len(big)), margin, level, groups)
     if problems := list(_problems(np.zeros(len(small)), np.zeros(len(big)), margin, level, groups)):
         raise StudyError.all(problems)
+    found = paired_labels(truth, small, big, 2 * level - 1, groups)
+    return _verdict(found, margin, level, len(truth), False)
+
+
+def paired(
+    one: NDArray[np.float64], other: NDArray[np.float64], level: float, groups: Sequence[str] = ()
+) -> Interval:  # fmt: skip
+    """Mean of one - other over the same items (n,), scores in [0, 1]; a share `level` lies between the ends.
+
+    Example:
+        >>> print(paired(np.ones(100), np.tile([0.0, 1.0], 50), 0.95))
+        0.500 (0.390 to 0.590)
+    """
+    return mean(one - other, level=level, groups=groups, ends=(-1.0, 1.0))
+
+
+def paired_labels(
+    truth: NDArray[np.str_], one: NDArray[np.str_], other: NDArray[np.str_], level: float, groups: Sequence[str] = ()
+) -> Interval:  # fmt: skip
+    """The same of macro-F1 from labels (n,): F1(one) - F1(other) over resampled items.
+
+    Example:
+        >>> truth = np.array(["a", "b"] * 50)
+        >>> paired_labels(truth, truth, truth[::-1], 0.95)
+        Interval(value=1.0, low=1.0, high=1.0)
+    """
+    if (one == other).all():
+        return paired(np.zeros(len(one)), np.zeros(len(other)), level, groups)
     known, is_class = np.unique(truth, return_inverse=True)
-    given = [_classes(labels, known) for labels in (small, big)]
+    given = [_classes(labels, known) for labels in (one, other)]
 
     def gap(places: NDArray[np.int64]) -> float:
         mine, theirs = (macro_f1(is_class[places], classes[places], len(known)) for classes in given)
         return mine - theirs
 
-    return _verdict(of(gap, len(truth), level=2 * level - 1, groups=groups), margin, level, len(truth), False)
+    return of(gap, len(truth), level=level, groups=groups)
 
 
 def _classes(labels: NDArray[np.str_], known: NDArray[np.str_]) -> NDArray[np.int64]:

@@ -10,11 +10,12 @@ from keel.report.bar import Bar, bar_of
 from keel.report.figures import TrainingCurves
 from keel.report.fit_figures import LossMap, Residuals
 from keel.report.law_figures import Backtest, Correlations
-from keel.report.markup import code, esc, facts, folded, linked, paragraph, section, table, tag, unbroken
+from keel.report.markup import bullets, code, esc, facts, folded, linked, paragraph, section, table, tag, unbroken
 from keel.report.reached import Reached, forecast_of
 from keel.report.runs import Run
 from keel.report.show import shown
 from keel.report.status import totals, totals_words
+from keel.report.verdict import Contest, advice, contests, notes
 from keel.report.words import clean, interval, number, percent, show, show_flop, show_named, sig_interval
 from keel.study import flatten
 from keel.units import show_count, show_duration
@@ -59,14 +60,20 @@ def arms(found: Artefacts) -> str:
     if not found.arms:
         return ""
     base = found.arms[0].planned.get("baseline")
-    said = (
-        f"Each has one change against {code(base)} and its compute. Values of other units are other quantities: "
-        "what the arms are worth for your tasks stands under the tasks."
-    )
+    said = f"Each has one change against {code(base)} and its compute. Values of other units are other quantities."
     header = ("arm", "state", "measured", "params", "tokens", "time")
+    made = contests(found)
     return section(
-        "The arms", paragraph(said, "muted"), table(header, list(map(_arm, found.arms)), frozenset({3, 4, 5}))
-    )
+        "The arms", paragraph(said, "muted"), table(header, list(map(_arm, found.arms)), frozenset({3, 4, 5})),
+        *map(_contest, made), *(paragraph(esc(line), "muted") for line in [*notes(made), *advice(found, made)]),
+    )  # fmt: skip
+
+
+def _contest(contest: Contest) -> str:
+    """Who wins by one measure, and every arm against the baseline."""
+    best = "".join(paragraph(unbroken(str(each))) for each in contest.best)
+    rest = bullets(unbroken(line) for line in contest.lines()[len(contest.best) :])
+    return f"<h3>Which is better by {esc(contest.by)}</h3>" + best + rest + paragraph(esc(contest.head), "muted")
 
 
 def _arm(run: Run) -> list[str]:

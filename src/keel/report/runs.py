@@ -20,6 +20,7 @@ SCHEMAS = {
     "result.json": "keel.result/1",
     "forecast.json": "keel.forecast/1",
     "score.json": "keel.score/1",
+    "tasks.json": "keel.tasks/1",
 }
 # A log is written every second or so; the judging and the export at a run's end are not logged.
 FRESH_S, JUDGING_S = 120.0, 600.0
@@ -46,6 +47,7 @@ class Run:
     result: Tree | None = None
     forecast: Tree | None = None
     score: Tree | None = None
+    tasks: Tree | None = None
     retrieved: retrieved.Retrieved | None = None
     forecast_sha256: str | None = None
     log: metrics.Metrics | None = None
@@ -101,8 +103,13 @@ class Run:
         """What its judge measured beside `value`, such as accuracy; of a run that passed its gate."""
         if self.state != "done":
             return ()
-        places = MEASURES.get(str((self.result or {}).get("judge")), {})
-        return tuple(reach for name, place in places.items() if (reach := _reach(self.result, name, place)))
+        return _reaches(self.result, MEASURES.get(str((self.result or {}).get("judge")), {}))
+
+    @property
+    def bounded(self) -> tuple[Reach, ...]:
+        """`beside`, and what another judge has found beside its own: captions are judged beside recall."""
+        every = {name: place for places in MEASURES.values() for name, place in places.items()}
+        return _reaches(self.result, every) if self.state == "done" else ()
 
     @property
     def measure(self) -> str:
@@ -151,6 +158,10 @@ class Run:
         return next((value for value in found if value is not None), None)
 
 
+def _reaches(result: Tree | None, places: Mapping[str, tuple[str, ...]]) -> tuple[Reach, ...]:
+    return tuple(reach for name, place in places.items() if (reach := _reach(result, name, place)))
+
+
 def _reach(result: Tree | None, name: str, place: tuple[str, ...]) -> Reach | None:
     value, low, high = (number(result, *place[:-1], end) for end in (place[-1], "low", "high"))
     if value is None:
@@ -170,6 +181,7 @@ def read(folder: Path, planned: Tree, owner: str | None = None) -> Run:
         result=trees.get("result.json"),
         forecast=trees.get("forecast.json"),
         score=trees.get("score.json"),
+        tasks=trees.get("tasks.json"),
         retrieved=retrieved.read(pictures) if pictures.is_file() else None,
         forecast_sha256=sha256_file(forecast) if forecast.is_file() else None,
         log=metrics.read(folder / "metrics.jsonl"),

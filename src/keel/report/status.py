@@ -12,6 +12,7 @@ from keel.report.bar import bar_of
 from keel.report.runs import STATES, Run
 from keel.report.task_figures import uses_of
 from keel.report.use_cases import said
+from keel.report.verdict import contests, sentences
 from keel.report.words import clean, interval, number, plural
 from keel.units import show_count, show_duration, show_usd
 
@@ -30,7 +31,8 @@ def status(study_folder: Path) -> Answer:
     rows = [header, *(_cells(run, found.beside) for run in found.runs)]
     lines = _columns(rows) if found.runs else ["no runs: nothing is planned"]
     lines += [f"measured in {found.measure} of what is held out"] if found.runs else []
-    lines += arm_lines(found)
+    held = contests(found)
+    lines += [*arm_lines(found), *sentences(found, held)]
     lines += [f"  {run.id}: {run.gate}" for run in found.runs if run.gate]
     lines += ["", totals_words(total)]
     lines += [record_words(found)] if found.scored else []
@@ -39,6 +41,7 @@ def status(study_folder: Path) -> Answer:
     result = {
         "runs": [_record(run) for run in found.runs],
         "arms": [_record(run) | {"change": run.planned["why"], "judge": run.measure} for run in found.arms],
+        "verdicts": [contest.told() for contest in held],
         "totals": total,
         "record": {"hits": found.hits, "scored": len(found.scored)},
         "missing": [missing._asdict() for missing in found.missing],

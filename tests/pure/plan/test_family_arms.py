@@ -48,3 +48,23 @@ def test_a_family_that_cannot_see_such_images_is_no_arm_and_says_why() -> None:
     (problem,) = (each for each in made["arms"]["problems"] if "convnext" in each["what"])
     assert "no arm for the family convnext" in problem["what"]
     assert "choose a multiple of 32" in problem["fix"]
+
+
+WITHOUT_LABELS = {"mae", "dino", "simclr", "deepcluster", "deepercluster"}
+
+
+def test_labelled_images_are_learnt_with_labels_and_without_at_equal_flop() -> None:
+    found: dict[str, Any] = {"arms.families": []}
+    for ladder, others in (("classify", WITHOUT_LABELS), ("dino", {"classify", *WITHOUT_LABELS} - {"dino"})):
+        made = planned(SEEN | SIDE, **found, **{"train.loss": ladder})
+        arms_of = {arm["spec"]["objective"]: arm for arm in made["arms"]["runs"]}
+        assert set(arms_of) == others
+        assert not made["arms"]["problems"]
+        base = next(item for item in made["experiments"] if item["id"] == arms_of[min(others)]["baseline"])
+        for name, arm in arms_of.items():
+            spec = arm["spec"]
+            step = flop_per_token(name, spec["options"], spec["family"], Size(**spec["size"])) * spec["batch_tokens"]
+            assert abs(arm["cost"]["flop"] - base["cost"]["flop"]) <= step, "a step of its own at most"
+            assert list(arm["factors"]) == ["objective"]
+            assert spec["size"].get("classes", 0) == (10 if name == "classify" else 0)
+    assert arms_of["mae"]["spec"]["options"]["judged"] == "probe", "as those beside it, which the labels judge too"
