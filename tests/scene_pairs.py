@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from helpers import FAKE_MACHINE
 
@@ -16,7 +16,12 @@ from keel.corpus.images.look import SCHEMA, measured
 from keel.corpus.images.store import Store
 from keel.corpus.store import open_corpus
 from keel.files import read_json, write_json, write_text
+from keel.objective.base import Objective, Sample
 from keel.plan.spec import Spec, example_spec
+from keel.run import heldout
+from keel.run.finish import finish
+from keel.run.pictures import Want
+from keel.run.train import Place, Trained, train
 from keel.study import Study
 
 SIDE, PATCH, PATCHES = 36, 12, 9
@@ -24,6 +29,17 @@ SCENES = scenes.Options(most_objects=1, side=SIDE)
 STUDY = '[data]\ntrain = "scenes"\nimage = "file"\ntext = "twin"\n'
 TREE = {"data": {"train": "scenes", "image": "file", "text": "twin"}}
 ROOM = 12  # no caption of these has more than ten tokens
+PAIRS, STEPS, NUMBER = 16, 40, 300
+FAST: dict[str, Any] = {"steps": STEPS, "warmup_steps": 4, "decay_start": 32, "lr_hidden": 4e-3, "lr_embedding": 2e-2}
+
+
+class Made(NamedTuple):
+    """A run to its end."""
+
+    spec: Spec
+    folder: Path
+    trained: Trained
+    result: dict[str, Any]
 
 
 def write(root: Path, number: int, seed: int = 0) -> Path:
@@ -67,3 +83,15 @@ def spec_of(root: Path, pairs: int, *, width: int = 16, layers: int = 1, **chang
     plain = {"objective": "clip", "options": {"text_context": ROOM}, "family": "clip-vision", "size": size,
              "data": data(root), "batch_tokens": pairs * PATCHES}  # fmt: skip
     return example_spec(**(plain | changes))
+
+
+def finished(root: Path, store: Store, loss: str, folder: Path) -> Made:
+    """A short run of a loss, judged and exported."""
+    spec = spec_of(root, PAIRS, objective=loss, **FAST)
+    trained = train(spec, Place(folder=folder), store, STEPS, set(), lambda _: None, lambda: False)
+    return Made(spec, folder, trained, finish(spec, folder, store, trained))
+
+
+def questions(loss: Objective, store: Store, most: int = 0) -> list[Sample]:
+    """The held-out pairs as a judge reads them, the first `most` by digest where it is given."""
+    return list(heldout.samples_of(loss, store, Want(PATCHES, SIDE), most))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import getitem
+from typing import Any
 
 from keel.errors import StudyError
 
@@ -159,3 +162,14 @@ def value_field(judge: str) -> str:
         ('bits_per_byte', 'class_nats')
     """
     return "bits_per_byte" if judge.endswith("bits_per_byte") else judge
+
+
+def value_at(result: Mapping[str, Any], place: Sequence[str]) -> float:
+    """The number at a place of a result; KeyError, TypeError or ValueError where none stands there.
+
+    Example:
+        >>> value_at({"accuracy": {"value": 0.75}}, ("accuracy", "value"))
+        0.75
+    """
+    found: Any = reduce(getitem, place, result)
+    return float(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from keel.laws.forecast import Forecast, forecast
 from keel.laws.law import Target
 from keel.laws.links import link_of
 from keel.laws.read.runs import rows_of_runs
-from keel.units import MEASURES
+from keel.units import MEASURES, value_at
 
 UNIT = "recall"  # in (0, 1), better when higher, and may come near 1: see laws/links.py and laws/priors.py
 
@@ -52,10 +52,4 @@ def values(result: Mapping[str, Any]) -> dict[str, float]:
         {'accuracy': 0.75}
     """
     places = MEASURES.get(str(result["judge"]), {})
-    return {name: _at(result, place) for name, place in places.items() if result.get(place[0])}
-
-
-def _at(result: Any, place: Sequence[str]) -> float:
-    for key in place:
-        result = result[key]
-    return float(result)
+    return {name: value_at(result, place) for name, place in places.items() if result.get(place[0])}

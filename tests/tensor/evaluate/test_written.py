@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scene_pairs
 import torch
+from scene_pairs import Made
 from torch import nn
 
 from keel import evaluate, objective
@@ -26,22 +27,15 @@ from keel.model import coca
 from keel.model.shapes import Size
 from keel.objective import cost
 from keel.objective.base import Scratch
-from keel.plan.spec import Spec
-from keel.run import heldout, parts
-from keel.run.finish import finish
-from keel.run.pictures import Want
-from keel.run.train import Place, Trained, train
+from keel.run import parts
 from keel.units import MEASURES, value_field
 
 pytestmark = pytest.mark.tensor
-PAIRS, STEPS, SCENES = 16, 40, 300
-FAST = {"steps": STEPS, "warmup_steps": 4, "decay_start": 32, "lr_hidden": 4e-3, "lr_embedding": 2e-2}
-Made = tuple[Spec, Path, Trained, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return scene_pairs.write(tmp_path_factory.mktemp("pairs"), SCENES)
+    return scene_pairs.write(tmp_path_factory.mktemp("pairs"), scene_pairs.NUMBER)
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +46,11 @@ def store(root: Path) -> Store:
 def exam_of(root: Path, store: Store, name: str = "coca", **options: Any) -> Exam:
     """Fresh parts, and the held-out pairs."""
     given = {"text_context": scene_pairs.ROOM, **options}
-    spec = scene_pairs.spec_of(root, PAIRS, objective=name, options=given)
+    spec = scene_pairs.spec_of(root, scene_pairs.PAIRS, objective=name, options=given)
     known = parts.vocabulary_of(spec, store)
     loss = objective.load(name, given, known)
     made = parts.build(loss.parts(spec.family, Size(**spec.size), Scratch()), spec, known)
-    held = list(heldout.samples_of(loss, store, Want(scene_pairs.PATCHES, scene_pairs.SIDE)))
+    held = scene_pairs.questions(loss, store)
     return Exam(made, loss, store, scene_pairs.PATCHES, held)
 
 
@@ -158,10 +152,7 @@ def test_no_more_images_are_captioned_than_is_said(
 def finished(
     request: pytest.FixtureRequest, root: Path, store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> Made:
-    spec = scene_pairs.spec_of(root, PAIRS, objective=request.param, **FAST)
-    folder = tmp_path_factory.mktemp("finished") / "runs" / "one"
-    trained = train(spec, Place(folder=folder), store, STEPS, set(), lambda _: None, lambda: False)
-    return spec, folder, trained, finish(spec, folder, store, trained)
+    return scene_pairs.finished(root, store, request.param, tmp_path_factory.mktemp("finished") / "runs" / "one")
 
 
 def test_a_run_ends_with_bits_captions_and_recall(finished: Made, store: Store) -> None:
@@ -190,7 +181,7 @@ def test_what_is_exported_is_opened_as_its_card_says(finished: Made, root: Path,
 
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     loss: Any = trained.objective
-    held = list(heldout.samples_of(loss, store, Want(scene_pairs.PATCHES, scene_pairs.SIDE)))[:8]
+    held = scene_pairs.questions(loss, store)[:8]
     images = torch.from_numpy(np.stack([one.image for one in held if one.image is not None]))
     opened = coca.load(folder / "model")
     modules: dict[str, nn.Module] = {name: part.eval() for name, part in trained.parts.items()}

@@ -14,6 +14,7 @@ import pytest
 import scene_pairs
 import torch
 from PIL import Image
+from scene_pairs import Made
 from torch import Tensor
 
 from keel import objective
@@ -27,23 +28,18 @@ from keel.objective import cost
 from keel.objective.base import Sample
 from keel.plan.spec import Spec
 from keel.plan.verb import plan
-from keel.run import heldout, shown
+from keel.run import shown
 from keel.run.dry import dry
-from keel.run.finish import finish
 from keel.run.parts import vocabulary_of
-from keel.run.pictures import Want
-from keel.run.train import Place, Trained, train
+from keel.run.train import Trained
 from keel.study import load
 
 pytestmark = pytest.mark.tensor
-PAIRS, STEPS, SCENES = 16, 40, 300
-FAST = {"steps": STEPS, "warmup_steps": 4, "decay_start": 32, "lr_hidden": 4e-3, "lr_embedding": 2e-2}
-Made = tuple[Spec, Path, Trained, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return scene_pairs.write(tmp_path_factory.mktemp("pairs"), SCENES)
+    return scene_pairs.write(tmp_path_factory.mktemp("pairs"), scene_pairs.NUMBER)
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +51,12 @@ def store(root: Path) -> Store:
 def finished(
     request: pytest.FixtureRequest, root: Path, store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> Made:
-    spec = scene_pairs.spec_of(root, PAIRS, objective=request.param, **FAST)
-    folder = tmp_path_factory.mktemp("finished") / "runs" / "one"
-    trained = train(spec, Place(folder=folder), store, STEPS, set(), lambda _: None, lambda: False)
-    return spec, folder, trained, finish(spec, folder, store, trained)
+    return scene_pairs.finished(root, store, request.param, tmp_path_factory.mktemp("finished") / "runs" / "one")
 
 
 def questions(spec: Spec, store: Store, most: int = 0) -> list[Sample]:
     loss = objective.load(spec.objective, spec.options, vocabulary_of(spec, store))
-    return list(heldout.samples_of(loss, store, Want(scene_pairs.PATCHES, scene_pairs.SIDE), most))
+    return scene_pairs.questions(loss, store, most)
 
 
 def test_a_result_has_nats_recall_and_the_size_of_the_set(finished: Made, store: Store) -> None:
@@ -148,7 +141,10 @@ def test_the_card_says_what_it_is(finished: Made) -> None:
     spec, folder, _, result = finished
     card = (folder / "model" / "README.md").read_text()
     assert "pipeline_tag: zero-shot-image-classification" in card
-    assert f"on {STEPS * PAIRS:,} images with their captions, repeats counted, from scratch" in card
+    assert (
+        f"on {scene_pairs.STEPS * scene_pairs.PAIRS:,} images with their captions, repeats counted, from scratch"
+        in card
+    )
     assert "clip-vision-shaped encoder of images with a clip-text of" in card
     value = result["recall"]["image_of_caption"]["R@1"]["value"]
     assert f"| R@1, images of a caption, among {result['candidates']} | {value:.4f} (" in card
@@ -157,7 +153,8 @@ def test_the_card_says_what_it_is(finished: Made) -> None:
 
 def test_candidates_are_those_of_least_digest_whatever_the_model(root: Path, store: Store) -> None:
     kinds = [
-        scene_pairs.spec_of(root, PAIRS, objective=name, width=width) for name, width in (("clip", 16), ("siglip", 24))
+        scene_pairs.spec_of(root, scene_pairs.PAIRS, objective=name, width=width)
+        for name, width in (("clip", 16), ("siglip", 24))
     ]
     one, other = ([sample.id for sample in questions(spec, store, 7)] for spec in kinds)
     held = np.flatnonzero(store.heldout()).tolist()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +11,7 @@ from keel.files import read_json
 from keel.laws.law import Row
 from keel.laws.priors import BITS_PER_BYTE
 from keel.laws.read.seen import Seen, Table
-from keel.units import value_field
+from keel.units import value_at, value_field
 
 RESULT, PLAN = "keel.result/1", "keel.plan/1"
 Left = dict[str, str]
@@ -99,9 +97,8 @@ def _wanted(found: set[Recipe], runs: Path) -> Recipe:
 
 def _row(name: str, result: Mapping[str, Any], path: Path, place: Sequence[str]) -> Row:
     try:
-        value: Any = reduce(getitem, place, result)
-        numbers = (result["params"]["total"], result["tokens"], result["flop"], value)
-        params, tokens, flop, value = (float(z) for z in numbers)
+        places = (("params", "total"), ("tokens",), ("flop",), place)
+        params, tokens, flop, value = (value_at(result, each) for each in places)
     except (KeyError, TypeError, ValueError) as error:
         raise StudyError(
             f"{name} has no usable result", why=f"{type(error).__name__}: {error}",
