@@ -71,7 +71,7 @@ def arms(found: Artefacts) -> str:
 
 def _contest(contest: Contest) -> str:
     """Who wins by one measure, and every arm against the baseline."""
-    best = "".join(paragraph(unbroken(str(each))) for each in contest.best)
+    best = "".join(paragraph(unbroken(f"{str(each)[:1].upper()}{str(each)[1:]}.")) for each in contest.best)
     rest = bullets(unbroken(line) for line in contest.lines()[len(contest.best) :])
     return f"<h3>Which is better by {esc(contest.by)}</h3>" + best + rest + paragraph(esc(contest.head), "muted")
 

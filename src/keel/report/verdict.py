@@ -134,7 +134,7 @@ def advice(found: Artefacts, made: Sequence[Contest]) -> list[str]:
         return ["the arms are held against nothing: their baseline has no good result"]
     compared = {arm.run for each in made for arm in each.arms}
     left = [name_of(run) for run in done if run.id not in compared]
-    return [f"a use case with an eval file would compare {_listed(left)}: [[use_case]] eval"] if left else []
+    return [f"a use case whose eval file can rank models would compare {_listed(left)}"] if left else []
 
 
 def _by_numbers(base: Run, arms: Sequence[Run], found: Artefacts) -> list[Contest]:
@@ -180,11 +180,20 @@ def _by_tasks(base: Run, arms: Sequence[Run], found: Artefacts) -> list[Contest]
         fair = [run for run in arms if run.id in results]
         if own is None or not fair:
             continue
+        if not own["result"].get("headroom", True):
+            beside = own["result"]
+            why = f"{clean(beside['baseline'])} is at {beside['beside'][own['metric']]['value']:.3f} already"
+            made.append(Contest(_task(name, own), clean(base.id), (), (), 0, (), (f"it cannot rank models: {why}",)))
+            continue
         rows = Rows(results | {base.id: own["result"]}, str(own["metric"]))
         out = [name_of(run) for run in arms if run.id not in results]
         left = [f"not compared: {_listed(out)}, not judged on it"] if out else []
-        made.append(_contest(f"{clean(name)}, {own['metric']}", base, fair, rows, (PAIRED,), left))
+        made.append(_contest(_task(name, own), base, fair, rows, (PAIRED,), left))
     return made
+
+
+def _task(name: str, entry: Mapping[str, Any]) -> str:
+    return f"{clean(name)}, {clean(entry['metric'])}"
 
 
 def _entry(run: Run, use: Mapping[str, Any]) -> Mapping[str, Any] | None:

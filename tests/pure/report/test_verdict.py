@@ -220,13 +220,13 @@ def test_what_is_another_quantity_is_not_compared_and_says_why(
     assert why in found.unlike[0]
     said = words(bare)
     assert "not compared: the loss mae, " in said
-    assert "a use case with an eval file would compare the loss mae: [[use_case]] eval" in said
+    assert "a use case whose eval file can rank models would compare the loss mae" in said
     assert "better" not in said
 
 
-def scored(folder: Path, run: str, right: np.ndarray, **changed: Any) -> None:
-    """What a task leaves of a run."""
-    low = np.zeros(len(right))
+def scored(folder: Path, run: str, right: np.ndarray, pixels: float = 0.0, **changed: Any) -> None:
+    """What a task leaves of a run; `pixels`: what its baseline reaches."""
+    low = (np.arange(len(right)) < pixels * len(right)).astype(float)
     result = compared("image-probe", {"accuracy": right}, {"accuracy": low}, baseline="raw pixels", train=99).json()
     entry = {"task": "image-classification", "how": "image-probe", "fields": {}, "settings": {}, "metric": "accuracy",
              "eval_sha256": "e", "result": result, **changed}  # fmt: skip
@@ -257,7 +257,7 @@ def test_arms_of_another_judge_are_compared_on_the_user_s_task_row_by_row(bare: 
     assert (mae.answer, dino.answer) == ("better", "open")
     said = words(bare)
     assert "the loss mae is better than the baseline by 0.05" in said
-    assert "[[use_case]] eval" not in said
+    assert "would compare" not in said
     assert "sort, accuracy: intervals of paired differences on the same rows" in said
 
 
@@ -272,6 +272,17 @@ def test_scores_of_other_questions_or_of_none_are_left_out(bare: Path, changed: 
     task = held(bare)[1]
     assert [arm.run for arm in task.arms] == ["resnet"]
     assert task.unlike == ("not compared: the family convnext, not judged on it",)
+
+
+def test_a_task_that_cannot_rank_models_has_no_winner(bare: Path) -> None:
+    lay(bare, nats(0.6), {"convnext": nats(0.61)})
+    write_json(bare / "use_cases.json", "keel.use_cases/1",
+               {"level": 0.95, "use_cases": [{"name": "sort", "eval_sha256": "e"}]})  # fmt: skip
+    scored(bare, BASE, np.tile([0.0, 1.0], 50), pixels=0.98)
+    scored(bare, "convnext", np.ones(100), pixels=0.98)
+    task = held(bare)[1]
+    assert not task.arms + task.best
+    assert "it cannot rank models: raw pixels is at 0.980 already" in words(bare)
 
 
 def test_scores_of_weights_that_are_gone_are_left_out(bare: Path) -> None:
