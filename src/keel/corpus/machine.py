@@ -21,10 +21,10 @@ from keel.files import utc_now
 
 # The probe and the workers of `keel run` share this, so that measured rates hold for runs.
 # glibc hands large buffers back to the kernel after every step; keeping them is worth 1.1-2.3x. Waiting threads that
-# spin are worth nothing here, and beside another busy process they cost 20x (docs/decisions/0003-speed.md).
+# never spin cost 1.3x on a quiet machine, those that spin long 2-4x on a busy one (docs/decisions/0003-speed.md).
 ALLOCATOR = {
     "MALLOC_MMAP_MAX_": "0", "MALLOC_TOP_PAD_": str(256 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
-    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "5000",
 }  # fmt: skip
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 SHAPES = ((1024, 1024, 1024), (512, 64, 4096))
