@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import sharding
 from helpers import study_error
 from safetensors.numpy import load_file
-from sharding import CASES, MIDDLE, RUNS, STEPS, THAW, Case
+from sharded_ranks import BOUND, Ranks, agree, flat, read, work
+from sharding import CASES, HARD, MIDDLE, RUNS, STEPS, THAW, Case
 
 from keel.files import sha256_file
 from keel.prove import world
@@ -22,56 +19,16 @@ from keel.prove.cells import gap
 from keel.run import checkpoint, parallel
 
 pytestmark = pytest.mark.proof
-BOUND = 1e-6
-
-
-class Ranks(NamedTuple):
-    """Where two ranks worked, and what the first and the second of them told."""
-
-    folder: Path
-    told: tuple[dict[str, Any], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> Ranks:
-    """Both ranks' work, beside what one process makes of the same; that is there before they start."""
-    folder = tmp_path_factory.mktemp("sharded")
-    world.make(folder / "world")
-    for reads in ("images", "image-text"):
-        world.corpus_of(reads, folder / "world")  # written once, by one process
-    for name, case in RUNS.items():
-        sharding.go(case, folder, f"{name}-one", MIDDLE, sharded=False)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    env = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [*torchrun, sharding.__file__, str(folder)], env=env, capture_output=True, text=True, timeout=200
-    )
-    for error in folder.glob("*.error"):
-        pytest.fail(error.read_text())
-    assert (folder / "1.json").exists(), done.stderr[-3000:]
-    first, second = (json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1))
-    return Ranks(folder, (first, second))
+    return work(tmp_path_factory.mktemp("sharded"), HARD)
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path) as saved:
-        return {name: saved[name] for name in saved.files}
-
-
-def flat(grads: dict[str, np.ndarray]) -> np.ndarray:
-    return np.concatenate([grads[name].ravel() for name in sorted(grads)])
-
-
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", HARD)
 def test_the_gradient_is_that_of_one_process(name: str, ranks: Ranks) -> None:
-    bench = sharding.bench_of(CASES[name], ranks.folder)
-    alone = sharding.gradient(bench, ranks.folder / "one" / f"{name}.npz", sharded=False)
-    one, two = (read(ranks.folder / where / f"{name}.npz") for where in ("one", "sharded"))
-    assert one.keys() == two.keys()
-    assert gap(flat(one), flat(two)) < BOUND
-    for told in ranks.told:
-        assert told["gradients"][name]["terms"] == pytest.approx(alone.terms, rel=1e-9)
-        assert told["gradients"][name]["norms"] == dict.fromkeys(alone.terms)  # not measured, and said
+    agree(name, ranks)
 
 
 @pytest.mark.parametrize("name", ["mlm, bernoulli", "span_corruption", "translation", "coupled", "instruct"])
