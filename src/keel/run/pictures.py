@@ -22,6 +22,7 @@ from keel.run.draws import Draw, Samples
 from keel.run.whose_tokens import tokenizer_json
 
 NO_TOKENS = np.empty(0, np.int64)
+KNOWN_CAPTIONS = 1 << 16  # some 30 MB of tokens
 
 
 class Want(NamedTuple):
@@ -151,9 +152,19 @@ class Captioned(Pictures):
             raise StudyError("this loss reads images with captions", why="the images have none", where="[data] text",
                              fix="name [data] text, or choose a loss for images alone")  # fmt: skip
         self.tokenizer = load(text)
+        self.known: dict[int, np.ndarray] = {}
 
     def _sample(self, number: int, views: Views) -> Sample:
+        return super()._sample(number, views)._replace(tokens=self._tokens(number))
+
+    def _tokens(self, number: int) -> np.ndarray:
+        """Of a caption, made once as long as there are not too many of them."""
+        if (known := self.known.get(number)) is not None:
+            return known
         caption = self.store[number].caption
         assert caption is not None, "pairs are stored with both"
-        ids = self.tokenizer.encode(readable(caption), add_special_tokens=False).ids
-        return super()._sample(number, views)._replace(tokens=np.asarray(ids, np.int64))
+        found = np.asarray(self.tokenizer.encode(readable(caption), add_special_tokens=False).ids, np.int64)
+        if len(self.known) < KNOWN_CAPTIONS:
+            found.setflags(write=False)
+            self.known[number] = found
+        return found

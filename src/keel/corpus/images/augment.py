@@ -103,11 +103,12 @@ def views(
     What cannot be decoded is given back.
     """
     found = decode(data, colour_of(asked[0].background))
-    if isinstance(found, Bad):
-        return found
-    return tuple(
-        _view(found.image, settings, _draws(seed, epoch, number, view)) for view, settings in enumerate(asked)
-    )  # fmt: skip
+    return found if isinstance(found, Bad) else views_of(found.image, asked, seed, epoch, number)
+
+
+def views_of(image: Image, asked: Sequence[Settings], seed: int, epoch: int, number: int) -> tuple[np.ndarray, ...]:
+    """The same of an image that is decoded; it is not changed."""
+    return tuple(_view(image, settings, _draws(seed, epoch, number, view)) for view, settings in enumerate(asked))
 
 
 def _draws(seed: int, epoch: int, number: int, view: int) -> np.ndarray:

@@ -23,8 +23,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keel.corpus.images.augment import Settings, check, views
+from keel.corpus.images.augment import Settings, check, views_of
 from keel.corpus.images.bad import Bad
+from keel.corpus.images.kept import Kept
 from keel.corpus.images.store import Store
 from keel.errors import StudyError
 
@@ -56,6 +57,7 @@ class Loader:
         self.waited_s = self.took_s = 0.0
         self.images = 0
         self.closed = False
+        self.kept = Kept(store, self.asked[0].background)
         self.workers: list[subprocess.Popen[bytes]] = []
         self.shape = (max(1, AHEAD * workers), floats(self.asked))
         self.slots, self.handle = np.empty(0, np.float32), -1
@@ -121,10 +123,10 @@ class Loader:
 
     def _alone(self, jobs: Iterable[Job]) -> Generator[Views]:
         for job in jobs:
-            found = views(self.store.data(job.number), self.asked, self.seed, job.epoch, job.number)
-            if isinstance(found, Bad):
-                raise self._bad(job.number, f"{found.what}: {found.why}")
-            yield found
+            image = self.kept.image(job.number)
+            if isinstance(image, Bad):
+                raise self._bad(job.number, f"{image.what}: {image.why}")
+            yield views_of(image, self.asked, self.seed, job.epoch, job.number)
 
     def _parallel(self, jobs: Iterable[Job]) -> Generator[Views]:
         waiting, todo, sent = deque[tuple[int, int, int]](), iter(jobs), 0

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from keel.corpus.images.augment import Settings, views
+from keel.corpus.images.augment import Settings, views_of
 from keel.corpus.images.bad import Bad
+from keel.corpus.images.kept import Kept
 from keel.corpus.images.loader import JOB, REPLY, cut, mapped
 from keel.corpus.images.store import Store
 
@@ -18,12 +19,13 @@ WHY_BYTES = 300
 def main(given: dict[str, Any], jobs: BinaryIO, answers: BinaryIO) -> None:
     """Answer every job until there are no more, or nobody reads the answers."""
     asked = [Settings(**each | {name: tuple(each[name]) for name in ("mean", "std")}) for each in given["views"]]
-    store, seed = Store(Path(given["store"])), int(given["seed"])
+    kept, seed = Kept(Store(Path(given["store"])), asked[0].background), int(given["seed"])
     slots = mapped(int(given["slots"]), tuple(given["shape"]))
     while len(job := jobs.read(JOB.size)) == JOB.size:
         slot, epoch, number = JOB.unpack(job)
         try:
-            found = views(store.data(number), asked, seed, epoch, number)
+            image = kept.image(number)
+            found = image if isinstance(image, Bad) else views_of(image, asked, seed, epoch, number)
         except Exception as error:  # told to the loader, which names the image
             found = Bad("it could not be made", f"{type(error).__name__}: {error}", "")
         why = b""
