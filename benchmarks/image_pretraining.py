@@ -53,10 +53,11 @@ def rows(whole: Store, seed: int, flops: tuple[float, float], losses: Sequence[s
         made = trained(
             spec_of(name, "vit", size(0), pretrain, RATES[name], TABLES, seed, LOSSES[name]), whole, place / name
         )
-        probes = [right(made), f"{made['knn']['value']:.3f}" if made.get("knn") else ""]
+        fresh = made.get("random") or {}
+        probes = [right(made), right(fresh), f"{made['knn']['value']:.3f}" if made.get("knn") else ""]
         yield _line(seed, name, [*probes, *tuned(f"{name}-tuned", tune, {"kind": "run", "run": name})])
-    yield _line(seed, "none", ["", "", *tuned("none", tune, SCRATCH)])
-    yield _line(seed, "none, as long together", ["", "", *tuned("longer", pretrain + tune, SCRATCH)])
+    yield _line(seed, "none", ["", "", "", *tuned("none", tune, SCRATCH)])
+    yield _line(seed, "none, as long together", ["", "", "", *tuned("longer", pretrain + tune, SCRATCH)])
 
 
 def _line(seed: int, name: str, cells: Sequence[str]) -> str:
@@ -73,8 +74,12 @@ def main() -> None:
     parser.add_argument("--losses", nargs="+", default=list(LOSSES), choices=list(LOSSES))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print("| seed | pretrained by | probe | nearest neighbours | " + " | ".join(f"{n:,} labels" for n in COUNTS) + " |")
-    print("|---" * (4 + len(COUNTS)) + "|")
+    print(
+        "| seed | pretrained by | probe | of fresh weights | nearest neighbours | "
+        + " | ".join(f"{n:,} labels" for n in COUNTS)
+        + " |"
+    )
+    print("|---" * (5 + len(COUNTS)) + "|")
     for seed in given.seeds:
         with tempfile.TemporaryDirectory() as name:
             place = Path(name)
