@@ -20,6 +20,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,8 @@ CHILD = Path(__file__).with_name("image_speed_child.py")
 
 def like_for_like(name: str, cell: Cell, corpus: Store, rounds: int) -> Row:
     """Windows in turns in this process."""
-    pair = [ours(loop_of(cell, corpus, 0)), theirs(library_model(one := loop_of(cell, corpus, 0)), inputs_of(one))]
+    one = loop_of(cell, corpus, 0)
+    pair = [ours(loop_of(cell, corpus, 0)), theirs(library_model(one), repeat(inputs_of(one)))]
     for step in pair:
         seconds(step, 2)
     found = [[seconds(step, cell.window) for step in pair] for _ in range(rounds)]
@@ -86,13 +89,18 @@ def as_installed(name: str, cell: Cell, folder: Path, body: str, rounds: int) ->
         os.killpg(one.pid, signal.SIGSTOP)
         return took_s
 
-    for one in children:
-        hear(one)
-        os.killpg(one.pid, signal.SIGSTOP)
-    found = [[go(one) for one in children] for _ in range(rounds)]
-    for one in children:
-        os.killpg(one.pid, signal.SIGCONT)
-        one.communicate()
+    try:
+        for one in children:
+            hear(one)
+            os.killpg(one.pid, signal.SIGSTOP)
+        found = [[go(one) for one in children] for _ in range(rounds)]
+        for one in children:
+            os.killpg(one.pid, signal.SIGCONT)
+            one.communicate()
+    finally:  # a halted side would outlive this process
+        for one in children:
+            with suppress(ProcessLookupError):
+                os.killpg(one.pid, signal.SIGKILL)
     return row(f"{name}, as installed ({body} against fp32)", cell, found, ">= 1.2")
 
 

@@ -93,12 +93,12 @@ def ours(loop: Loop) -> Callable[[], object]:
     return step
 
 
-def theirs(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> Callable[[], object]:
+def theirs(model: torch.nn.Module, batches: Iterator[dict[str, Any]]) -> Callable[[], object]:
     """Forward, loss, backward, clip, AdamW, as one writes them by hand."""
     adam = torch.optim.AdamW(model.parameters(), lr=LR, betas=(0.9, 0.95), weight_decay=0.1)
 
     def step() -> None:
-        loss: Any = model(**inputs).loss
+        loss: Any = model(**next(batches)).loss
         adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -167,12 +167,9 @@ class Files(torch.utils.data.Dataset[dict[str, Any]]):
                                         return_token_type_ids=False)) | {"return_loss": True}  # fmt: skip
 
 
-def plain(cell: Cell, folder: Path, loop: Loop) -> Iterator[Callable[[], object]]:
-    """Steps of a hand-written loop over files."""
-    captions = str(folder / "store" / TOKENIZER) if cell.loss == "clip" else ""
-    files = Files(folder / "scenes", cell.side, captions)
-    model = library_model(loop)
-    adam = torch.optim.AdamW(model.parameters(), lr=LR, betas=(0.9, 0.95), weight_decay=0.1)
+def batches_of(cell: Cell, folder: Path) -> Iterator[dict[str, Any]]:
+    """Batches from files without end, in the library's words."""
+    files = Files(folder / "scenes", cell.side, str(folder / "store" / TOKENIZER) if cell.loss == "clip" else "")
     loader = torch.utils.data.DataLoader(
         files,
         cell.batch,
@@ -182,22 +179,8 @@ def plain(cell: Cell, folder: Path, loop: Loop) -> Iterator[Callable[[], object]
         persistent_workers=True,
         drop_last=True,
     )
-
-    def batches() -> Iterator[dict[str, Any]]:
-        while True:
-            yield from loader
-
-    given = batches()
-
-    def step() -> None:
-        loss = model(**next(given)).loss
-        adam.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        adam.step()
-        loss.item()
-
-    yield step
+    while True:
+        yield from loader
 
 
 def loop_of(cell: Cell, corpus: Store, workers: int, body: str = "fp32") -> Loop:
@@ -212,7 +195,7 @@ def child(role: str, name: str, body: str, folder: Path) -> None:
     cell, corpus = CELLS[name], store.open_store(folder / "store")
     torch.set_num_threads(cores())
     loop = loop_of(cell, corpus, 2, body)
-    step = loop.one_step if role == "keel" else next(plain(cell, folder, loop))
+    step = loop.one_step if role == "keel" else theirs(library_model(loop), batches_of(cell, folder))
     for _ in range(3):
         step()
     print(json.dumps({"ready": True}), flush=True)
