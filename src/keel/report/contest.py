@@ -9,16 +9,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from keel.evaluate.intervals import Interval
 from keel.evaluate.noninferior import paired, paired_labels
 from keel.report.runs import Run, Tree
-from keel.report.words import number
+from keel.report.words import found_at, number
 
 LEVEL = 0.95
+
+
+def level_of(comparisons: int) -> float:
+    """That of each of so many comparisons, so that all hold together with 95 % (Bonferroni).
+
+    Example:
+        >>> round(level_of(5), 3), level_of(0) == LEVEL
+        (0.99, True)
+    """
+    return 1 - (1 - LEVEL) / max(1, comparisons)
 
 
 class Seeds(NamedTuple):
@@ -143,12 +153,6 @@ def unlike(run: Run, base: Run) -> str:
         return "judged on other held-out samples"
     judge = str((run.result or {}).get("judge", ""))
     for place in ASKED.get(judge, ()):
-        if _at(spec_of(run), place) != _at(spec_of(base), place):
+        if found_at(spec_of(run), *place) != found_at(spec_of(base), *place):
             return f"asked another question: {run.measure} hang on {' '.join(place)}"
     return ""
-
-
-def _at(tree: Any, place: Sequence[str]) -> Any:
-    for key in place:
-        tree = tree.get(key) if isinstance(tree, Mapping) else None
-    return tree

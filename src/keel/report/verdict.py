@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from keel.evaluate.intervals import Interval
 from keel.objective.options import OPTIONS
 from keel.report.artefacts import Artefacts
-from keel.report.contest import LEVEL, Numbers, Rows, Seeds, measured, seeds_of, spec_of, unlike
+from keel.report.contest import Numbers, Rows, Seeds, level_of, measured, seeds_of, spec_of, unlike
 from keel.report.runs import Run
 from keel.report.task_figures import uses_of
 from keel.report.words import clean, decimals, percent, plural
@@ -76,7 +76,7 @@ class Contest(NamedTuple):
     @property
     def level(self) -> float:
         """That of each comparison."""
-        return 1 - (1 - LEVEL) / max(1, self.comparisons)
+        return level_of(self.comparisons)
 
     @property
     def head(self) -> str:
@@ -217,7 +217,7 @@ def _contest(
     # What is all there is needs no verdict of its own.
     groups |= {name: some for name, some in swept.items() if len(some) < len(arms)}
     compared = len(arms) + sum(len(some) - 1 for some in groups.values())
-    level = 1 - (1 - LEVEL) / max(1, compared)
+    level = level_of(compared)
     against = [Against(arm.id, name_of(arm), scores.ahead(arm.id, base.id, level)) for arm in arms]
     best = [_best(name, base, some, scores, level) for name, some in groups.items()]
     return Contest(by, clean(base.id), tuple(against), tuple(best), compared, notes, tuple(left))

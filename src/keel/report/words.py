@@ -24,6 +24,19 @@ def clean(value: object) -> str:
     return UNPRINTABLE.sub("\ufffd", str(value))
 
 
+def found_at(tree: Mapping[str, Any] | None, *keys: str) -> Any:
+    """What stands at a path of keys, else None.
+
+    Example:
+        >>> found_at({"cost": {"s": 3}}, "cost", "s"), found_at({"cost": None}, "cost", "s")
+        (3, None)
+    """
+    found: Any = tree
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
 def number(tree: Mapping[str, Any] | None, *keys: str) -> float | None:
     """The finite number at a path of keys, else None.
 
@@ -31,9 +44,7 @@ def number(tree: Mapping[str, Any] | None, *keys: str) -> float | None:
         >>> number({"cost": {"s": 3}}, "cost", "s"), number({"cost": None}, "cost", "s")
         (3.0, None)
     """
-    found: Any = tree
-    for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
+    found = found_at(tree, *keys)
     if isinstance(found, bool) or not isinstance(found, (int, float)) or not math.isfinite(found):
         return None
     return float(found)
