@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keel.laws import backtest, priors, relevance
+from keel.laws import backtest, priors, relevance, seeds
 from keel.laws.fit import NU, Fits, draws, fit, log_evidence
 from keel.laws.forms import LAWS
 from keel.laws.law import Floats, Frame, Law, Row, Target, epochs_of
@@ -71,8 +71,8 @@ class Ensemble(NamedTuple):
 
     @property
     def scatter(self) -> float:
-        """SD of the log loss of a single, telling run about the laws."""
-        return math.sqrt(sum(m.weight * m.scale**2 for m in self.members))
+        """SD of the log loss of a single, telling run about the laws: at least the noise between seeds."""
+        return max(math.sqrt(sum(m.weight * m.scale**2 for m in self.members)), seeds.noise(self.rows, self.unit))
 
     @property
     def weights(self) -> Floats:
@@ -134,7 +134,7 @@ def build(
     With `aim`, runs count for what they say about that one target (relevance.py). `without` names a family of public
     ladders whose lessons are left out (learnt.py), so that it can be forecast fairly; `known` replaces them all.
     """
-    data = data_of(rows, unit, aim, known or learnt(without), laws)
+    data = data_of(rows, unit, aim, priors.believed(unit, known or learnt(without)), laws)
     cut = backtest.folds(data.x)
     fold_noise = relevance.noise(data.like, data.x, cut.masks, data.known)
     fits = [fit_whole(law, data) for law in data.laws]

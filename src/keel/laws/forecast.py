@@ -2,8 +2,8 @@
 
     log L ~ mixture over laws of posterior draws, plus t_nu (rate^2 max(d, 1/2) + s^2)^(1/2)
 
-with d = log(target FLOP / largest used), s the scatter of single runs about the laws and nu the number of back-tests
-behind the rate (a rate known from few is known badly: heavier tails),
+with d = log(target FLOP / largest used), s the scatter of single runs about the laws, at least the noise between seeds
+(seeds.py), and nu the number of back-tests behind the rate (a rate known from few is known badly: heavier tails),
 
 stretched about its median by `widen`, one factor learnt across public ladders (learnt.py). The three parts of the width
 are half-widths at the asked level that each cause would give alone: `parameter` (draws within laws), `law` (laws
@@ -22,15 +22,16 @@ from typing import Any
 import numpy as np
 
 from keel.errors import Refusal, StudyError
-from keel.laws import backtest, refuse
+from keel.laws import backtest, refuse, seeds
 from keel.laws.ensemble import Ensemble, build, coordinates, far_off
 from keel.laws.law import FLOP_PER_PARAM_TOKEN, Floats, Row, Target, epochs_of
 from keel.laws.links import link_of
-from keel.laws.priors import BITS_PER_BYTE, CERTAIN
+from keel.laws.priors import BITS_PER_BYTE, CERTAIN, CERTAIN_RATE_SD, CERTAIN_RATES
 from keel.units import show_count
 
 NUM_NOISE = 32  # strata of the back-test noise added to each draw
 WIDE, WIDEST = 0.15, 3.0  # half-width that is warned of; high / low beyond which nothing is said
+WIDEST_CERTAIN = 9.0  # of a loss that may vanish the order says something: a factor of three each way
 MANY_EPOCHS = 8.0  # public runs beyond it are measured up to 17 % above the law with repeats (decision 0004)
 
 
@@ -130,7 +131,7 @@ def forecast_from(ensemble: Ensemble, aim: Target, level: float, flop_from: str)
     point = np.array([[aim.params, aim.tokens, flop, epochs_of(aim)]], dtype=float)
     values, lows, highs, parts = spread(ensemble, point, level)
     value, low, high = float(values[0]), float(lows[0]), float(highs[0])
-    if high > WIDEST * low:
+    if high > (WIDEST_CERTAIN if ensemble.unit in CERTAIN else WIDEST) * low:
         return refuse.too_wide(ensemble, aim, high / low, level)
     return Forecast(
         params=float(aim.params),
@@ -213,7 +214,7 @@ def _warnings(ensemble: Ensemble, aim: Target, distance: float, low: float, high
     if high > 1 + WIDE or low < 1 - WIDE:
         found.append("the interval is wide: more sizes, or a run nearer to the target, would narrow it")
     if ensemble.unit in CERTAIN:
-        found.append("the floor is believed near 0, and exponents within .15 to 1.6: no public ladder stands behind it")
+        found += _of_certain(ensemble)
     elif ensemble.unit != BITS_PER_BYTE:
         share = math.exp(ensemble.known.floor_mean)
         found.append(f"unit not bits per byte: the floor is believed near {share:.2g} of the lowest loss seen")
@@ -221,3 +222,12 @@ def _warnings(ensemble: Ensemble, aim: Target, distance: float, low: float, high
     if again > MANY_EPOCHS:
         found.append(f"{again:.3g} epochs: loss may rise from learning by heart, which no law here knows")
     return found
+
+
+def _of_certain(ensemble: Ensemble) -> list[str]:
+    """What is believed of answers that may become certain, and of the noise between their seeds."""
+    rates = [math.exp(math.log(CERTAIN_RATES["params"]) + way * CERTAIN_RATE_SD) for way in (-2.0, 2.0)]
+    floor = f"the floor is believed near 0, and exponents within {rates[0]:.2g} to {rates[1]:.2g}"
+    percent, freedom = 100 * seeds.noise(ensemble.rows, ensemble.unit), seeds.replicates(ensemble.rows, ensemble.unit)
+    how = f"from {freedom} replicates and a belief" if freedom else "believed: ladder.replicates = 2 would measure it"
+    return [f"{floor}: no public ladder stands behind it", f"noise between seeds {percent:.2g} % of the loss, {how}"]

@@ -34,9 +34,21 @@ FAR_BELOW = 0.3  # a floor under 30 % of the lowest loss leaves no trace in a la
 # Judges of models that no public ladder is about: what was learnt from decoders is then a guess about another kind.
 _DECODERS = "the laws' priors were learnt on decoders: believe this optimum no further than the runs reach"
 _WIDE = "the laws' priors of this judge are wide, no public ladder stands behind them: believe it near the runs"
+CERTAIN_WIDEN = 1.0  # how far laws may be trusted on these was learnt nowhere: no interval is drawn in (or out)
 UNLIKE: Mapping[str, str] = {
     "masked_bits_per_byte": _DECODERS, "replaced_bits_per_byte": _DECODERS, **dict.fromkeys(sorted(CERTAIN), _WIDE),
 }  # fmt: skip
+
+
+def believed(unit: str, known: Learnt) -> Learnt:
+    """What was learnt on public ladders, as far as it holds for a unit.
+
+    Example:
+        >>> from keel.laws.learnt import learnt
+        >>> believed("class_nats", learnt()).widen, believed("nats_per_token", learnt()) == learnt()
+        (1.0, True)
+    """
+    return known._replace(widen=CERTAIN_WIDEN) if unit in CERTAIN else known
 
 
 def floor_prior(unit: str, frame: Frame, known: Learnt) -> tuple[float, float]:

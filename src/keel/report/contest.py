@@ -15,6 +15,7 @@ import numpy as np
 
 from keel.evaluate.intervals import Interval
 from keel.evaluate.noninferior import paired, paired_labels
+from keel.laws.seeds import pooled
 from keel.report.runs import Run, Tree
 from keel.report.words import found_at, number
 
@@ -121,11 +122,8 @@ def seeds_of(runs: Iterable[Run], measure: str) -> Seeds | None:
         if value and not run.is_trunk and "seed" in spec:
             same = {name: each for name, each in spec.items() if name not in ("seed", "start")}
             groups.setdefault(repr(sorted(same.items())), []).append(math.log(abs(value)))
-    found = [np.asarray(group) for group in groups.values() if len(group) > 1]
-    freedom = sum(len(group) - 1 for group in found)
-    if not freedom:
-        return None
-    return Seeds(math.sqrt(sum(float(((group - group.mean()) ** 2).sum()) for group in found) / freedom), freedom)
+    square, freedom = pooled(groups.values())
+    return Seeds(math.sqrt(square / freedom), freedom) if freedom else None
 
 
 def spec_of(run: Run) -> Tree:
