@@ -153,7 +153,7 @@ def test_look_measures_and_plan_reads_it(tmp_path: Path, monkeypatch: pytest.Mon
 
     write_texts(tmp_path / "text")
     (tmp_path / "study.toml").write_text('[data]\ntrain = "text"\n')
-    monkeypatch.setattr("keel.corpus.look.machine", lambda folder: dict(FAKE_MACHINE))
+    monkeypatch.setattr("keel.corpus.look.machine", lambda *_: dict(FAKE_MACHINE))
     monkeypatch.chdir(tmp_path)
     done = invoke("look", "--json")
     tree = json.loads(done.stdout)

@@ -71,7 +71,7 @@ def _look_images(folder: Path, study: Study) -> Answer:
     from keel.corpus.images.show import show as shown
 
     source = open_images(folder, study.data)
-    (found, tokenizer_json), computer = measured(source, study), machine(folder)
+    (found, tokenizer_json), computer = measured(source, study), machine(folder, "images")
     if tokenizer_json is not None:
         write_text(folder / FILE, tokenizer_json)
     _write(folder / "evidence" / "images.json", SCHEMA, found)
@@ -178,5 +178,8 @@ def _show_machine(computer: Mapping[str, Any]) -> list[str]:
         f"machine    {computer['cores_free']} of {computer['cores']} cores free, "
         f"{show_bytes(computer['memory_free_bytes'])} of memory free, disk {show_bytes(computer['disk_free_bytes'])}",
         f"GEMM       {peaks} GFLOP/s",
-        f"precision  body {chosen['body']}, head {chosen['head']}: {chosen['why']}",
+        *(
+            f"precision  body {one['body']}, head {one['head']}: {one['why']}"
+            for one in (chosen, *chosen.get("wider", ()))
+        ),
     ]

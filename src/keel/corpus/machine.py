@@ -28,12 +28,14 @@ ALLOCATOR = {
 }  # fmt: skip
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 SHAPES = ((1024, 1024, 1024), (512, 64, 4096))
-PROBE_S, LOAD_S, GEMM_S = 60.0, 0.2, 0.05
+PROBE_S, LOAD_S, GEMM_S = 90.0, 0.2, 0.05
 NO_LIMIT = 1 << 60
 
 
-def machine(study_folder: Path) -> dict[str, Any]:
+def machine(study_folder: Path, kind: str = "text") -> dict[str, Any]:
     """The content of evidence/machine.json: bytes, cores, FLOP a second, tokens a second; see docs/design.md.
+
+    Steps are those of models of one kind of data, "text" or "images" (run/probe.py).
 
     A probe that fails is recorded under "problems", and numpy's matrix product is measured in its place.
     """
@@ -46,7 +48,7 @@ def machine(study_folder: Path) -> dict[str, Any]:
         "disk_free_bytes": disk_free_bytes(study_folder), "cpu": cpu_name(), "platform": platform.platform(),
         "torch": _version("torch"),
         "compiler": any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl")),
-        **_measure(free, problems),
+        **_measure(free, kind, problems),
         "problems": [problem._asdict() for problem in problems],
     }  # fmt: skip
 
@@ -184,12 +186,12 @@ def _version(package: str) -> str | None:
 # ---- speed ----
 
 
-def _measure(free: int, problems: list[Problem]) -> dict[str, Any]:
+def _measure(free: int, kind: str, problems: list[Problem]) -> dict[str, Any]:
     """gemm, steps and precision: from the torch probe, else numpy's products alone."""
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     why = f"{next(iter(missing), '')} is not installed: bf16 not measured"
     if not missing:
-        failed, found = _child(["-m", "keel.run.probe", str(free)], PROBE_S, {"HF_HUB_OFFLINE": "1"})
+        failed, found = _child(["-m", "keel.run.probe", str(free), kind], PROBE_S, {"HF_HUB_OFFLINE": "1"})
         if not failed:
             return {name: found[name] for name in ("gemm", "steps", "precision")}
         problems.append(Problem(

@@ -16,6 +16,7 @@ from keel.plan.losses import proposals
 from keel.plan.recipe import Choices, outside
 from keel.plan.runs import MIN_STEPS, SCRATCH, Length, experiment_of, length_of, own_data, rates_of, spec_of
 from keel.plan.spec import Spec
+from keel.size.time import precision_at
 from keel.units import show_count, show_duration
 
 MAX_EPOCHS_TOLD = 1.0
@@ -79,10 +80,11 @@ def _amount(sides: Mapping[str, Any], times: float) -> str:
 
 def _recipe(choices: Choices, frame: Frame, rungs: list[Rung], batch: int, inputs: Inputs) -> dict[str, Any]:
     """Everything about training that all rungs share."""
-    precision = dict(inputs.machine["precision"])
+    precision = precision_at(inputs.machine, max(frame.widths))
     chosen = choices.pick(
         "train.precision", f"body {precision['body']}, head {precision['head']}",
-        formula="the faster of the measured steps", source=f"evidence/machine.json: {precision.get('why', '')}",
+        formula="the faster steps nearest to the top width",
+        source=f"evidence/machine.json: {precision.get('why', '')}",
     )  # fmt: skip
     decay = float(choices.pick(
         "train.decay_fraction", 0.2, formula="share of a branch's tokens over which the rate falls to 0",

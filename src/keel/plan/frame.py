@@ -11,7 +11,7 @@ from keel.plan.defaults import OWN
 from keel.plan.ladder import Frame, Rung
 from keel.plan.losses import loss_of
 from keel.plan.recipe import Choices, outside
-from keel.size.time import seconds_per_token
+from keel.size.time import precision_at, seconds_per_token
 from keel.study import Study
 
 DEFAULT_TIME_S = 600.0
@@ -154,13 +154,13 @@ def _ladder_s(machine: Mapping[str, Any], frame: Frame, unique: float) -> float:
     """Predicted seconds of a default ladder on this machine."""
     top = ladder.top_tokens(frame, unique)
     batch = recipe.batch_tokens_of(top, frame.context, frame.defaults)
-    total = 0.0
+    total, precision = 0.0, precision_at(machine, max(frame.widths))
     for rung in ladder.rungs(frame, top, frame.defaults.factor, batch, {}, unique):
         flop = frame.flop_per_token(rung.size)
         threads = threads_of(machine, rung.held_out)
         own = 0.8 * rung.tokens[-1] + 0.2 * sum(rung.tokens)
         beside = max(1, int(machine["cores_free"])) if not rung.held_out else 1
-        total += own * seconds_per_token(machine, flop, threads, machine["precision"]).value / beside
+        total += own * seconds_per_token(machine, flop, threads, precision).value / beside
     return total
 
 

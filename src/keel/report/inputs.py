@@ -175,7 +175,8 @@ def machine(found: Artefacts) -> str:
     if tree is None:
         return ""
     precision = _tree(tree, "precision")
-    kinds = f"body {precision.get('body')}, head {precision.get('head')}: {precision.get('why')}"
+    chosen = [precision, *(one for one in precision.get("wider") or () if isinstance(one, Mapping))]
+    kinds = "; ".join(f"body {one.get('body')}, head {one.get('head')}: {one.get('why')}" for one in chosen)
     memory = [show(tree.get(name), "bytes") for name in ("memory_free_bytes", "memory_bytes")]
     listed = facts([
         ("processor", esc(tree.get("cpu") or "")), ("platform", esc(tree.get("platform") or "")),

@@ -1,7 +1,9 @@
-"""What training runs at on this machine: `python -m keel.run.probe THREADS` times products and real training steps.
+"""What training runs at on this machine: `python -m keel.run.probe THREADS KIND` times products and training steps.
 
-It prints one JSON object: torch, gemm, steps and the chosen precision (docs/design.md, evidence/machine.json). Units:
-FLOP a second, training FLOP a token, tokens a second. KEEL_DEBUG=1 adds the seconds spent, on stderr.
+KIND says whose steps: "text" a decoder's, "images" a vision transformer's with a classifier (also for pairs, whose text
+tower is the lesser part). It prints one JSON object: torch, gemm, steps and the chosen precisions (docs/design.md,
+evidence/machine.json). Units: FLOP a second, training FLOP a token, tokens a second. KEEL_DEBUG=1 adds the seconds
+spent, on stderr.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,14 +29,41 @@ from keel.objective.base import Batch, Sample, Scratch
 from keel.plan.spec import Spec, example_spec
 from keel.run import engine, optimiser, parts
 
-FAMILY, VOCABULARY, CONTEXT, HEAD_WIDTH, LAYERS, BATCH_TOKENS = "llama", 4096, 128, 8, 2, 512
-CHOOSING_WIDTH, WIDTHS = 64, (16, 64, 256)
+CHOOSING_WIDTHS, WIDTHS = (64, 256), (16, 64, 256)
+HEADS, LEAST_HEAD = 8, 8  # as at the top of a ladder over 4x of width, which shares its head width (shapes.head_width)
 GEMMS = ((1024, 1024, 1024), (512, 64, 4096))
-PRECISIONS: tuple[Mapping[str, str], ...] = (
-    {"body": "fp32", "head": "fp32"}, {"body": "fp32", "head": "bf16"}, {"body": "bf16", "head": "bf16"},
-)  # fmt: skip
+FULL: Mapping[str, str] = {"body": "fp32", "head": "fp32"}
 WARM_UP, TIMED, GAIN = 3, 8, 1.05
 GEMM_S, WARM_UP_S, STEPS_S = 0.05, 0.3, 0.5
+
+
+class Kind(NamedTuple):
+    """A model in training: its size but for widths, the tokens of a step, and the precisions tried, in order."""
+
+    family: str
+    loss: str
+    size: Size
+    batch_tokens: int
+    precisions: tuple[Mapping[str, str], ...]
+
+    def samples(self, rng: np.random.Generator) -> list[Sample]:
+        """One step's random windows, or images with classes."""
+        size, count = self.size, self.batch_tokens // self.size.context
+        if not size.patch:
+            windows = rng.integers(0, size.vocabulary, (count, size.context + 1))
+            return [Sample(place, row) for place, row in enumerate(windows)]
+        side = size.patch * math.isqrt(size.context)
+        pixels, labels = rng.random((count, 3, side, side), np.float32), rng.integers(0, size.classes, count)
+        none = np.zeros(0, np.int64)
+        return [Sample(place, none, image=pixels[place], label=int(labels[place])) for place in range(count)]
+
+
+TEXT = Size(width=0, layers=2, vocabulary=4096, context=128, head_width=LEAST_HEAD)
+IMAGES = Size(width=0, layers=2, vocabulary=0, context=64, head_width=LEAST_HEAD, patch=8, classes=10)
+KINDS: Mapping[str, Kind] = {
+    "text": Kind("llama", "clm", TEXT, 512, (FULL, {"body": "fp32", "head": "bf16"}, {"body": "bf16", "head": "bf16"})),
+    "images": Kind("vit", "classify", IMAGES, 2048, (FULL, {"body": "bf16", "head": "fp32"})),
+}
 
 
 class Timed(NamedTuple):
@@ -44,15 +74,16 @@ class Timed(NamedTuple):
 
 
 class Bench:
-    """One small model in training on random tokens; `step` is one whole optimiser step."""
+    """One small model in training on random samples; `step` is one whole optimiser step."""
 
-    def __init__(self, width: int, precision: Mapping[str, str]) -> None:
-        size = Size(width=width, layers=LAYERS, vocabulary=VOCABULARY, context=CONTEXT, head_width=HEAD_WIDTH)
+    def __init__(self, kind: Kind, width: int, precision: Mapping[str, str]) -> None:
+        self.kind, size = kind, replace(kind.size, width=width, head_width=max(LEAST_HEAD, width // HEADS))
         self.spec: Spec = example_spec(
-            family=FAMILY, size=size.json(), batch_tokens=BATCH_TOKENS, lr_hidden=0.4 / width, precision=dict(precision)
+            objective=kind.loss, family=kind.family, size=size.json(), batch_tokens=kind.batch_tokens,
+            lr_hidden=0.4 / width, precision=dict(precision),
         )  # fmt: skip
         self.objective = objective.load(self.spec.objective, self.spec.options)
-        plan = self.objective.parts(FAMILY, size, Scratch())
+        plan = self.objective.parts(kind.family, size, Scratch())
         self.parts: dict[str, nn.Module] = parts.build(plan, self.spec)
         self.optimisers = optimiser.build(self.parts, plan, self.spec)
         self.carry = self.objective.init_carry(self.parts)
@@ -60,10 +91,8 @@ class Bench:
         self.done = 0
 
     def _batch(self) -> Batch:
-        count = BATCH_TOKENS // CONTEXT
-        windows = self.rng.integers(0, VOCABULARY, (count, CONTEXT + 1))
-        examples = [self.objective.example(Sample(place, row), self.rng) for place, row in enumerate(windows)]
-        return self.objective.collate(examples, range(count))
+        examples = [self.objective.example(sample, self.rng) for sample in self.kind.samples(self.rng)]
+        return self.objective.collate(examples, range(len(examples)))
 
     def step(self) -> None:
         """What `keel run` does in a step: batch, gradient, clip, update."""
@@ -107,26 +136,31 @@ def gemms(threads: tuple[int, ...]) -> list[dict[str, Any]]:
     return rows
 
 
-def time_precisions() -> list[Timed]:
-    """The three precisions at width 64 and 1 thread, in turns, so that a passing load falls on all of them alike."""
+def time_precisions(kind: Kind, width: int) -> list[Timed]:
+    """Its precisions at 1 thread, in turns, so that a passing load falls on all of them alike."""
     torch.set_num_threads(1)
-    benches = [Bench(CHOOSING_WIDTH, precision) for precision in PRECISIONS]
-    spent: list[list[float]] = [[] for _ in benches]
-    for turn in range(WARM_UP + TIMED):
-        for bench, times in zip(benches, spent):
-            took = seconds(bench.step)
-            if turn >= WARM_UP:
-                times.append(took)
-    rates = [BATCH_TOKENS / statistics.median(times) for times in spent]
+    benches = [Bench(kind, width, precision) for precision in kind.precisions]
+    _turns(benches, WARM_UP, WARM_UP_S)
+    spent = _turns(benches, TIMED, STEPS_S)
+    rates = [kind.batch_tokens / statistics.median(times) for times in spent]
     return [Timed(bench.spec.precision, rate) for bench, rate in zip(benches, rates)]
 
 
-def choose(timed: list[Timed]) -> dict[str, str]:
+def _turns(benches: Sequence[Bench], most: int, limit_s: float) -> list[list[float]]:
+    """Seconds of 1 to `most` steps of each, in turns; none is begun after `limit_s` of each."""
+    spent: list[list[float]] = [[] for _ in benches]
+    while len(spent[-1]) < most and sum(map(sum, spent)) < limit_s * len(benches):
+        for bench, times in zip(benches, spent):
+            times.append(seconds(bench.step))
+    return spent
+
+
+def choose(timed: list[Timed], family: str, width: int) -> dict[str, Any]:
     """The fastest precision, where each bf16 part has to pay by more than 5 %; the order is fp32 first.
 
     Example:
-        >>> fast = [Timed(PRECISIONS[0], 100.0), Timed(PRECISIONS[1], 130.0), Timed(PRECISIONS[2], 131.0)]
-        >>> choose(fast)["body"], choose(fast)["head"]
+        >>> fast = [Timed(way, rate) for way, rate in zip(KINDS["text"].precisions, (100.0, 130.0, 131.0))]
+        >>> choose(fast, "llama", 64)["body"], choose(fast, "llama", 64)["head"]
         ('fp32', 'bf16')
     """
     best = timed[0]
@@ -135,57 +169,56 @@ def choose(timed: list[Timed]) -> dict[str, str]:
             best = other
     speeds = ", ".join(f"{_name(item)} {item.tokens_per_s:.0f}" for item in timed)
     why = (
-        f"tokens/s of training steps at width {CHOOSING_WIDTH}, 1 thread (body/head): {speeds}; "
+        f"tokens/s of training steps ({family}) at width {width}, 1 thread (body/head): {speeds}; "
         f"bf16 is taken where it is more than {100 * GAIN - 100:.0f} % faster"
     )
-    return {"body": best.precision["body"], "head": best.precision["head"], "why": why}
+    return {"width": width, **best.precision, "why": why}
 
 
 def _name(item: Timed) -> str:
     return f"{item.precision['body']}/{item.precision['head']}"
 
 
-def time_steps(precision: Mapping[str, str], threads: tuple[int, ...]) -> list[dict[str, Any]]:
-    """Tokens a second of real training steps at three widths and each thread count."""
+def time_steps(kind: Kind, precision: Mapping[str, str], threads: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Tokens a second of real training steps at three widths and each thread count, in one precision."""
     rows = []
     for number in threads:
         torch.set_num_threads(number)
         for width in WIDTHS:
-            bench = Bench(width, precision)
+            bench = Bench(kind, width, precision)
             rows.append({
-                "width": width, "vocabulary": VOCABULARY, "context": CONTEXT, "threads": number,
-                "precision": dict(precision), "flop_per_token": facts_of(FAMILY, bench.spec.size)[2],
-                "tokens_per_s": BATCH_TOKENS / _median_step_s(bench),
+                "family": kind.family, "width": width, "vocabulary": kind.size.vocabulary, "context": kind.size.context,
+                "threads": number, "precision": dict(precision),
+                "flop_per_token": facts_of(kind.family, bench.spec.size)[2],
+                "tokens_per_s": kind.batch_tokens / _median_step_s(bench),
             })  # fmt: skip
     return rows
 
 
 def _median_step_s(bench: Bench) -> float:
     """Seconds a step: the median of 8 after 3 to warm up, of fewer where those take over half a second."""
-    _times(bench, WARM_UP, WARM_UP_S)
-    return statistics.median(_times(bench, TIMED, STEPS_S))
+    _turns([bench], WARM_UP, WARM_UP_S)
+    return statistics.median(_turns([bench], TIMED, STEPS_S)[0])
 
 
-def _times(bench: Bench, most: int, limit_s: float) -> list[float]:
-    """Seconds of each of 1 to `most` steps; none is begun after `limit_s`, so a busy machine cannot hold us up."""
-    times = [seconds(bench.step)]
-    while len(times) < most and sum(times) < limit_s:
-        times.append(seconds(bench.step))
-    return times
-
-
-def probe(threads: int) -> dict[str, Any]:
+def probe(threads: int, kind: Kind) -> dict[str, Any]:
     """Everything that is measured, at 1 thread and at `threads`."""
     counts = tuple(sorted({1, max(1, threads)}))
-    chosen = choose(time_precisions())
-    steps = time_steps({name: chosen[name] for name in ("body", "head")}, counts)
-    return {"torch": torch.__version__, "gemm": gemms(counts), "steps": steps, "precision": chosen}
+    chosen = [choose(time_precisions(kind, width), kind.family, width) for width in CHOOSING_WIDTHS]
+    ways = [way for way in kind.precisions if any(way.items() <= one.items() for one in chosen)]
+    steps = [row for way in ways for row in time_steps(kind, way, counts)]
+    return {
+        "torch": torch.__version__,
+        "gemm": gemms(counts),
+        "steps": steps,
+        "precision": {**chosen[0], "wider": chosen[1:]},
+    }
 
 
 def main() -> None:
-    """Measure with the number of threads in argv, and print one JSON object."""
+    """Measure with the number of threads and the kind in argv, and print one JSON object."""
     start = time.perf_counter()
-    found = probe(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
+    found = probe(int(sys.argv[1]) if len(sys.argv) > 1 else 1, KINDS[sys.argv[2] if len(sys.argv) > 2 else "text"])
     print(json.dumps(found, allow_nan=False))
     if os.environ.get("KEEL_DEBUG"):
         print(f"probe: {time.perf_counter() - start:.1f} s after imports", file=sys.stderr)

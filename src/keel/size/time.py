@@ -46,7 +46,7 @@ def seconds_per_token(
     steps = sorted(
         (float(step["flop_per_token"]), 1.0 / float(step["tokens_per_s"]))
         for step in machine.get("steps", [])
-        if step["threads"] == threads and dict(step["precision"]) == dict(precision)
+        if step["threads"] == threads and all(step["precision"][part] == precision[part] for part in ("body", "head"))
     )
     if steps:
         value = _interpolate(steps, flop_per_token)
@@ -54,6 +54,21 @@ def seconds_per_token(
     peak = gemm_peak_flop_per_s(machine, threads, precision["body"])
     low, middle, high = (flop_per_token / (share * peak) for share in reversed(UTILISATION))
     return Estimate(middle, low, high, "GEMM peak x MFU .1-.5")
+
+
+def precision_at(machine: Mapping[str, Any], width: int) -> Mapping[str, Any]:
+    """The precision chosen at the measured width nearest by ratio; where only one was measured, that one.
+
+    Example:
+        >>> full, half = {"body": "fp32", "head": "fp32"}, {"body": "bf16", "head": "fp32"}
+        >>> found = {"precision": {"width": 64, **full, "wider": [{"width": 256, **half}]}}
+        >>> precision_at(found, 96)["body"], precision_at(found, 192)["body"]
+        ('fp32', 'bf16')
+    """
+    found = machine["precision"]
+    if not found.get("wider"):
+        return dict(found)
+    return min([found, *found["wider"]], key=lambda one: abs(math.log(one["width"] / width)))
 
 
 def _interpolate(steps: list[tuple[float, float]], flop: float) -> float:

@@ -54,7 +54,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
 @pytest.fixture
 def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`keel look --json` on a folder with these files; its exit code and its tree."""
-    monkeypatch.setattr("keel.corpus.look.machine", lambda folder: dict(FAKE_MACHINE))
+    monkeypatch.setattr("keel.corpus.look.machine", lambda *_: dict(FAKE_MACHINE))
     monkeypatch.chdir(tmp_path)
 
     def run(files: dict[str, bytes], more: str = "") -> tuple[int, dict[str, Any]]:

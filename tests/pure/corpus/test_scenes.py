@@ -252,7 +252,7 @@ def test_a_blind_guess_is_what_chance_gives() -> None:
 
 
 def test_a_written_folder_is_looked_at_and_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keel.corpus.look.machine", lambda folder: FAKE_MACHINE)
+    monkeypatch.setattr("keel.corpus.look.machine", lambda *_: FAKE_MACHINE)
     options = Options(most_objects=1)
     write(tmp_path / "data", 90, 0, options, folders="shape")
     words = [caption(scene(0, number, options)) for number in range(90)]

@@ -243,7 +243,7 @@ def test_looking_twice_says_the_same(tmp_path: Path) -> None:
 
 def test_look_and_plan_on_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder_of(tmp_path / "data", {"cat": 40, "dog": 40}, captions=True)
-    monkeypatch.setattr("keel.corpus.look.machine", lambda folder: FAKE_MACHINE)
+    monkeypatch.setattr("keel.corpus.look.machine", lambda *_: FAKE_MACHINE)
     place = tmp_path / "study"
     new(tmp_path / "data", place)
     study = load(place)
@@ -267,7 +267,7 @@ def test_images_without_labels_have_a_ladder_of_what_can_be_judged_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder_of(tmp_path / "data", {"cat": 400})
-    monkeypatch.setattr("keel.corpus.look.machine", lambda folder: FAKE_MACHINE)
+    monkeypatch.setattr("keel.corpus.look.machine", lambda *_: FAKE_MACHINE)
     (tmp_path / "study.toml").write_text('[data]\ntrain = "data"\nimage = "file"\n')
     study = load(tmp_path)
     assert look(tmp_path, study).writes == ["evidence/images.json", "evidence/machine.json"]
