@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keel.report.canvas import data, render, y_flat
+from keel.report.canvas import data, log_domain, render, y_flat
 from keel.report.svg import standalone, themed
 from keel.report.theme import mark
 
@@ -45,12 +45,14 @@ def _grid(alt: Any, lines: Sequence[Line], *_: int) -> Any:
 
 
 def _panel(alt: Any, lines: Sequence[Line]) -> Any:
-    first = lines[0]
+    """Bits on a logarithm: without captioning they are those of fresh weights, fifty times the others."""
+    first, logarithm = lines[0], lines[0].measure != "R@1"
     ends = [end for one in lines for end in (one.low, one.high)]
     room = 0.08 * (max(ends) - min(ends)) or 0.05
+    domain = log_domain(ends) if logarithm else (min(ends) - room, max(ends) + room)
     order = [one.ratio for one in lines]
     x = alt.X("ratio:N", sort=order, axis=alt.Axis(title="lambda_con : lambda_cap", labelAngle=0, grid=False))
-    y = y_flat(alt, "value", f"{first.measure}, {BETTER[first.measure]}", (min(ends) - room, max(ends) + room))
+    y = y_flat(alt, "value", f"{first.measure}, {BETTER[first.measure]}", domain, log=logarithm)
     plain = data(alt, lines)
     layers = [
         plain.mark_line(color=mark("dot"), strokeWidth=1, opacity=0.5).encode(x=x, y=y),

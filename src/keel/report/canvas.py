@@ -75,10 +75,11 @@ def x_log(
     return alt.X(f"{field}:Q", scale=alt.Scale(type="log", domain=domain, nice=False), axis=axis)
 
 
-def y_flat(alt: Any, field: str, title: str, domain: Sequence[float], **axis: Any) -> Any:
+def y_flat(alt: Any, field: str, title: str, domain: Sequence[float], *, log: bool = False, **axis: Any) -> Any:
     """The title lies flat above the axis, where it can be read."""
     flat = {"titleAngle": 0, "titleAlign": "left", "titleAnchor": "end", "titleX": 0, "titleY": -12} | axis
-    scale = alt.Scale(domain=list(domain), zero=False, nice=False)
+    kind: dict[str, Any] = {"type": "log"} if log else {"zero": False}
+    scale = alt.Scale(domain=list(domain), nice=False, **kind)
     return alt.Y(f"{field}:Q", scale=scale, axis=alt.Axis(title=title, tickCount=5, **flat))
 
 

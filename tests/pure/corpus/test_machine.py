@@ -80,7 +80,7 @@ def test_every_thread_count_is_timed_in_its_own_process(monkeypatch: pytest.Monk
         ((0, "", ""), "could not be read"),
         ((0, "not json", ""), "could not be read"),
         ((0, "[1]", ""), "did not print an object"),
-        (subprocess.TimeoutExpired("probe", 60), "more than 60 s"),
+        (subprocess.TimeoutExpired("probe", 60), "more than 90 s"),
         (OSError("no more processes"), "no more processes"),
     ],
 )
@@ -114,8 +114,8 @@ def test_the_probe_s_measurements_are_passed_on(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(module, "cores_and_free", lambda: (4, 3))
     measured = {"torch": "2", "gemm": [ROW], "steps": [{"width": 16}], "precision": {"body": "fp32", "head": "bf16"}}
     calls = children(monkeypatch, {"keel.run.probe": (0, "a warning\n" + json.dumps(measured) + "\n", "")})
-    found = machine(tmp_path)
-    assert calls == [[sys.executable, "-m", "keel.run.probe", "3"]]
+    found = machine(tmp_path, "images")
+    assert calls == [[sys.executable, "-m", "keel.run.probe", "3", "images"]]
     assert {name: found[name] for name in ("gemm", "steps", "precision")} == {
         name: measured[name] for name in ("gemm", "steps", "precision")
     }

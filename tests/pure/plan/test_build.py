@@ -183,6 +183,25 @@ def test_a_shorter_budget_gives_a_smaller_ladder(make: Any) -> None:
     assert widths == sorted(widths)
 
 
+def test_a_machine_whose_steps_are_slower_gives_a_smaller_ladder(
+    make: Any, corpus_json: dict[str, Any], fake_machine: dict[str, Any]
+) -> None:
+    """Where time binds and not data, the widest ladder follows the steps that were measured, not a guess from products."""
+    corpus_json["tokens"][0]["train_tokens"] *= 1000
+    before = json.loads(numbers(make())["ladder.widths"]["value"])
+    for step in fake_machine["steps"]:
+        step["tokens_per_s"] /= 30
+    assert max(json.loads(numbers(make())["ladder.widths"]["value"])) < max(before)
+
+
+def test_the_precision_is_that_of_the_width_measured_nearest(make: Any, fake_machine: dict[str, Any]) -> None:
+    half = {"body": "bf16", "head": "bf16"}
+    fake_machine["precision"] |= {"width": 64, "wider": [{"width": 256, **half, "why": "faster there"}]}
+    narrow, wide = (make(ladder__widths=[width // 4, width // 2, width]) for width in (64, 192))
+    assert [made["experiments"][0]["spec"]["precision"]["body"] for made in (narrow, wide)] == ["fp32", "bf16"]
+    assert "faster there" in numbers(wide)["train.precision"]["source"]
+
+
 def test_budget_text_that_changes_nothing_keeps_identities(make: Any) -> None:
     """Ids name what changes a number; what the user would pay is not among it."""
     plain = make()
