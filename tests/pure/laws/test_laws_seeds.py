@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -51,16 +52,16 @@ def held(number: int) -> tuple[Forecast, float]:
     return found, value
 
 
-def covered() -> int:
-    return sum(found.low <= value <= found.high for found, value in map(held, range(len(LADDERS["ladders"]))))
+def covered(numbers: Iterable[int]) -> list[int]:
+    return [number for number in numbers for found, value in [held(number)] if found.low <= value <= found.high]
 
 
 def test_intervals_cover_what_came_over_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight of nine ladders with one seed a rung; without the noise and drawn in as for text, six or fewer."""
-    assert covered() >= 8
+    """Eight of nine ladders with one seed a rung; without the noise and drawn in as for text, two more are missed."""
+    assert len(covered(range(len(LADDERS["ladders"])))) == 8
     monkeypatch.setattr(seeds, "BELIEVED", {})
     monkeypatch.setattr("keel.laws.priors.CERTAIN_WIDEN", learnt().widen)
-    assert covered() <= 6
+    assert covered((1, 3)) == []
 
 
 def test_a_forecast_says_whence_its_noise_is() -> None:
