@@ -186,7 +186,7 @@ def test_a_shorter_budget_gives_a_smaller_ladder(make: Any) -> None:
 def test_a_machine_whose_steps_are_slower_gives_a_smaller_ladder(
     make: Any, corpus_json: dict[str, Any], fake_machine: dict[str, Any]
 ) -> None:
-    """Where time binds and not data, the widest ladder follows the steps that were measured, not a guess from products."""
+    """Where time binds and not data, the widest ladder follows measured steps, not a guess from products."""
     corpus_json["tokens"][0]["train_tokens"] *= 1000
     before = json.loads(numbers(make())["ladder.widths"]["value"])
     for step in fake_machine["steps"]:
