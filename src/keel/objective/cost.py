@@ -80,29 +80,37 @@ def given(loss: str, options: Mapping[str, Any], family: str, size: Size) -> tup
         >>> [model.head for model in given("rtd", {}, "electra", size)]
         ['replaced']
     """
+    return tuple(model for model in _models(loss, options, family, size) if model.given)
+
+
+def _models(loss: str, options: Mapping[str, Any], family: str, size: Size) -> tuple[Model, ...]:
     facts = _known(loss, options)
     if facts is None or facts.models is None:
         return (Model(head_of(loss, options, family, size), size, ()),)
-    return tuple(model for model in facts.models(options, family, size) if model.given)
+    return facts.models(options, family, size)
 
 
 def memory_bytes(
     loss: str, options: Mapping[str, Any], family: str, size: Size, batch_tokens: int, precision: Precision
 ) -> float:  # fmt: skip
-    """Of training what a run gives, a step at once: the sum over its models, each with as many samples.
+    """Of training, a step at once: the sum over a loss's models, each with as many samples.
 
-    Of a model that is not trained, its weights alone are kept.
+    Of a model that is not trained, its weights alone are kept; another pass through the same weights keeps its states.
 
     Example:
-        >>> size = Size(width=64, layers=2, vocabulary=4096, context=128, head_width=16)
-        >>> memory_bytes("mlm", {}, "bert", size, 1024, {"body": "fp32", "head": "fp32"}) > 16 * 262_144
+        >>> size = Size(width=64, layers=2, vocabulary=0, context=64, head_width=16, patch=8, classes=10)
+        >>> one, two, ten = (memory_bytes(loss, {}, "vit", size, 2048, {"body": "fp32", "head": "fp32"})
+        ...                  for loss in ("classify", "simclr", "dino"))
+        >>> one < two < ten
         True
     """
     total = 0.0
-    for model in given(loss, options, family, size):
+    for model in _models(loss, options, family, size):
         shapes, tokens = SHAPES[model.family or family], batch_tokens * model.size.context // size.context
         if model.trained:
-            total += shapes.memory_bytes(shapes.shape(model.size), tokens, precision)
+            shape = shapes.shape(model.size)
+            held = shapes.memory_bytes(shape, 0, precision) if model.again else 0.0
+            total += shapes.memory_bytes(shape, tokens, precision) - held
         else:
             total += WEIGHT_BYTES * _params(model, family).total
     return total

@@ -53,7 +53,7 @@ class Model(NamedTuple):
 
     `family` is named where it is another than the run's. `given`: it is part of what a run gives, not only of training
     it (a generator is not). `free_params`: weights beside it that belong to no family, such as a scale. One that is not
-    `trained` goes forward alone.
+    `trained` goes forward alone. `again`: another pass through the weights of the one before it.
     """
 
     head: str
@@ -64,6 +64,7 @@ class Model(NamedTuple):
     given: bool = True
     free_params: int = 0
     trained: bool = True
+    again: bool = False
 
 
 class Counted(NamedTuple):
