@@ -11,7 +11,7 @@ from keel.plan import image_frame, pair_frame, recipe
 from keel.plan.arms import arms_of, total_of
 from keel.plan.experiment import Experiment
 from keel.plan.frame import Inputs, frame_of, tokens_of
-from keel.plan.ladder import Frame, Rung
+from keel.plan.ladder import Frame, Rung, short_runs
 from keel.plan.losses import proposals
 from keel.plan.recipe import Choices, outside
 from keel.plan.runs import MIN_STEPS, SCRATCH, Length, experiment_of, length_of, own_data, rates_of, spec_of
@@ -54,6 +54,7 @@ def build(inputs: Inputs, as_of: str) -> dict[str, Any]:
                  "problems": [problem._asdict() for problem in found.problems]},
         "targets": [_target(choices, frame, rungs, unique)],
         "totals": _totals(experiments, inputs.machine),
+        "problems": [problem._asdict() for problem in [*short_runs(frame, rungs, batch), *choices.unread()]],
         "numbers": [number._asdict() | {"inputs": dict(number.inputs)} for number in choices.numbers],
     }  # fmt: skip
 
@@ -106,8 +107,9 @@ def _recipe(choices: Choices, frame: Frame, rungs: list[Rung], batch: int, input
         "weight_decay": choices.pick("train.weight_decay", 0.1, formula="constant, matrices only",
                                      source="Brown et al. 2020, arXiv:2005.14165, appendix B"),
         "seed": choices.pick("train.seed", 0, source="default"),
-        "heldout_max_bytes": choices.pick("heldout.max_bytes", 1_000_000, unit="bytes",
-                                          formula="held-out text that is judged", source="sampling error below .3 %"),
+        "heldout_max_bytes": None if frame.sizes[0].patch else choices.pick(
+            "heldout.max_bytes", 1_000_000, unit="bytes", formula="held-out text that is judged",
+            source="sampling error below .3 %"),
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from keel.errors import Problem
 from keel.model.shapes import Size, head_width
 from keel.objective.cost import flop_per_token, params, special_tokens
 from keel.plan.defaults import Defaults, defaults_of
@@ -107,13 +108,32 @@ def rungs(
     flop = [frame_.flop_per_token(size) for size in sizes]
     row = frame_.defaults
     most = [min(flop[-1] * top / factor / each, row.most_epochs * unique_tokens) for each in flop[:-1]]
-    fewest = max(row.least_tokens, row.least_samples * frame_.context)
-    least = max(0.65 * most[-1], min(fewest, most[-1])) if most else top
+    least = max(0.65 * most[-1], min(fewest_tokens(frame_), most[-1])) if most else top
     ladder = [
         Rung(size, _whole(given.get(size.width) or _points(least, high), batch_tokens), held_out=False)
         for size, high in zip(sizes, most)
     ]
     return [*ladder, Rung(sizes[-1], _whole(given.get(sizes[-1].width) or (top,), batch_tokens), held_out=True)]
+
+
+def fewest_tokens(frame_: Frame) -> float:
+    """What a run of this loss must see before it says anything of longer ones; 0 where nothing is known."""
+    return max(frame_.defaults.least_tokens, frame_.defaults.least_samples * frame_.context)
+
+
+def short_runs(frame_: Frame, found: Sequence[Rung], batch_tokens: int) -> list[Problem]:
+    """Said where the top is too short for the rungs below it to be as long as the loss wants."""
+    least, wanted = min(rung.tokens[0] for rung in found), fewest_tokens(frame_)
+    if least > wanted - batch_tokens:
+        return []
+    top = math.ceil(found[-1].tokens[-1] * wanted / least / batch_tokens) * batch_tokens
+    return [Problem(
+        f"runs of the ladder are short for the loss {frame_.loss}: {least // batch_tokens} steps at least",
+        f"{round(wanted / batch_tokens)} are wanted, since shorter ones may not have begun to learn "
+        f"({frame_.defaults.factor_source})",
+        f"bring more data, make patches larger (model.patch) or set ladder.top_tokens = {top}" if frame_.sizes[0].patch
+        else f"bring more data, or set ladder.top_tokens = {top}", "[set] ladder.top_tokens",
+    )]  # fmt: skip
 
 
 def _points(low: float, high: float) -> tuple[float, ...]:

@@ -26,6 +26,7 @@ MOST_SEEDS = 1 << 32
 SHARES = frozenset({"ladder.level", "train.decay_fraction"})
 TEXTS = frozenset({"model.family", "train.precision", "train.loss", "category", "route"})
 OPEN = ("ladder.tokens.", "train.options.", "arms.options.", "arms.sweep.")  # the rest: a width, an option of a loss
+READ_ELSEWHERE = frozenset({"category", "route"})  # plan/wishes.py
 WARMUP_STEPS = 100
 ZERO_IS_FINE = frozenset({"train.seed", "train.weight_decay", "train.warmup_tokens"})
 
@@ -51,6 +52,13 @@ class Choices:
             facts |= {"source": "yours", "formula": "", "outside": ""}
         self.numbers.append(Number(name=name, value=_plain(chosen), yours=yours, **facts))
         return chosen
+
+    def unread(self) -> list[Problem]:
+        """Settings that no number of the plan came from, told when all are made."""
+        read = {number.name for number in self.numbers} | READ_ELSEWHERE
+        left = [name for name in self.overrides if name not in read and not name.startswith(OPEN)]
+        return [Problem(f"{name} changes nothing here", "no part of this plan asks for it", "remove it", "[set]")
+                for name in left]  # fmt: skip
 
 
 def _plain(value: Any) -> float | int | str:

@@ -52,7 +52,7 @@ def plan(folder: Path, study: Study, as_of: str | None = None, why: str | None =
     write_json(folder / "plan.json", SCHEMA, made)
     said = notes(study, _facts(made), decision.listed.recorded)
     problems = [*refusal, *changes, *decision.problems, *judged.problems, *said,
-                *(Problem(**item) for item in made["arms"]["problems"])]  # fmt: skip
+                *(Problem(**item) for item in [*made["problems"], *made["arms"]["problems"]])]  # fmt: skip
     return Answer(
         result=_result(made) | {"tasks": judged.result},
         text="\n".join([*judged.lines, show(made, why)]),
@@ -97,8 +97,8 @@ def _no_ladder(study: Study, as_of: str) -> dict[str, Any]:
     return {
         "as_of": as_of, "study": study.model_dump(mode="json", by_alias=True), "study_sha256": study.digest(),
         "family": None, "objective": None, "losses": [], "judge": None, "tokenizer": None, "unique_tokens": None,
-        "experiments": [], "arms": {"runs": [], "totals": {}, "problems": []}, "targets": [], "totals": None,
-        "numbers": [],
+        "experiments": [], "problems": [], "arms": {"runs": [], "totals": {}, "problems": []}, "targets": [],
+        "totals": None, "numbers": [],
     }  # fmt: skip
 
 

@@ -117,6 +117,12 @@ def test_an_unknown_setting_names_the_nearest(make: Any, name: str, hint: str) -
         make(**{name: 1})
 
 
+def test_a_setting_that_changes_nothing_is_told(make: Any) -> None:
+    assert make(**SET)["problems"] == []
+    (said,) = make(model__patch=4)["problems"]
+    assert said["what"] == "model.patch changes nothing here"
+
+
 def test_too_small_a_corpus_is_an_honest_no(corpus_json: dict[str, Any], fake_machine: dict[str, Any]) -> None:
     for row in corpus_json["tokens"]:
         row["train_tokens"] = 5_000.0

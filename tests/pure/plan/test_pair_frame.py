@@ -51,6 +51,16 @@ def number(made: dict[str, Any], name: str) -> Any:
     return next(each for each in made["numbers"] if each["name"] == name)
 
 
+def test_a_ladder_whose_runs_are_too_short_says_so_and_what_would_do() -> None:
+    assert planned()["problems"] == []
+    few = {**SEEN, "images": 800, "split": {"train_images": 720, "heldout_images": 80}, "size": {"side_pixels": 112}}
+    (said,) = planned(few)["problems"]
+    assert "steps at least" in said["what"]
+    assert "200 are wanted" in said["why"]
+    top = int(said["fix"].rsplit("= ", 1)[1])
+    assert planned(few, **{"ladder.top_tokens": top})["problems"] == []
+
+
 def test_positions_are_patches_and_captions_have_a_vocabulary() -> None:
     made = planned()
     assert (made["objective"], made["family"], made["judge"]) == ("clip", "clip-vision", "retrieval_nats")
