@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from keel.evaluate.intervals import ratio_error
 from keel.model.shapes import HEAD_ROWS
 
 SEPARATOR = 0  # of a tokenizer of keel's own
@@ -21,7 +22,7 @@ SEPARATOR = 0  # of a tokenizer of keel's own
 class Judgement(NamedTuple):
     """bits_per_byte = sum of -log2 p over the text's tokens / its bytes; separators are context, not targets.
 
-    `standard_error` of it over windows, where the judge draws what it asks. `bar`: what token frequencies alone reach
+    `standard_error` of it over windows; None where there is one alone. `bar`: what token frequencies alone reach
     on the same targets, in the same unit; None where nobody knows.
     """
 
@@ -59,15 +60,17 @@ def judge(
     Source: the metric of Gao et al. 2020, arXiv:2101.00027, section 3.1.
     """
     padded = np.concatenate([[separator], stream]).astype(np.int64)
-    total, tokens = 0.0, 0
+    nats, counts = list[float](), list[float]()
     batch = max(1, 4 * HEAD_ROWS // context)
     starts = list(range(0, len(padded) - 1, context))
     for first in range(0, len(starts), batch):
         for rows in _equal_lengths([padded[s : s + context + 1] for s in starts[first : first + batch]]):
             inputs, targets = torch.from_numpy(rows[:, :-1].copy()), torch.from_numpy(rows[:, 1:].copy()).reshape(-1)
-            nats, counted = _nats(logits_of, inputs, targets, separator)
-            total, tokens = total + nats, tokens + counted
-    return Judgement(total / math.log(2) / num_bytes, total / max(1, tokens), tokens, num_bytes)
+            found = _nats(logits_of, inputs, targets, separator)
+            nats, counts = nats + found[0], counts + found[1]
+    total, tokens, bits = sum(nats), int(sum(counts)), math.log(2) * num_bytes
+    error = ratio_error(nats, counts) * tokens / bits if tokens and len(nats) > 1 else None
+    return Judgement(total / bits, total / max(1, tokens), tokens, num_bytes, error)
 
 
 def _equal_lengths(windows: list[np.ndarray]) -> list[np.ndarray]:
@@ -80,15 +83,15 @@ def _equal_lengths(windows: list[np.ndarray]) -> list[np.ndarray]:
 @torch.inference_mode()
 def _nats(
     logits_of: Callable[[Tensor], Tensor], inputs_bt: Tensor, targets_n: Tensor, separator: int
-) -> tuple[float, int]:
+) -> tuple[list[float], list[float]]:
+    """Nats of each window, and how many targets it has."""
     logits_nv = logits_of(inputs_bt)
-    wanted = targets_n != separator
-    nats = 0.0
+    wanted_n, loss_n = targets_n != separator, torch.empty(len(targets_n), dtype=torch.float64)
     for first in range(0, len(targets_n), HEAD_ROWS):
         rows = slice(first, first + HEAD_ROWS)
-        loss = torch.nn.functional.cross_entropy(logits_nv[rows].float(), targets_n[rows], reduction="none")
-        nats += float((loss.double() * wanted[rows]).sum())
-    return nats, int(wanted.sum())
+        loss_n[rows] = torch.nn.functional.cross_entropy(logits_nv[rows].float(), targets_n[rows], reduction="none")
+    wanted_bt = wanted_n.reshape(inputs_bt.shape)
+    return (loss_n.reshape(inputs_bt.shape) * wanted_bt).sum(1).tolist(), wanted_bt.sum(1).double().tolist()
 
 
 def unigram_bits_per_byte(

@@ -5,6 +5,7 @@ Legend: n items, G groups of items, R resamples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -76,6 +77,19 @@ def of(
     value, tail = statistic(np.arange(number)), (1 - level) / 2
     below, above = np.quantile(found, [tail, 1 - tail])
     return Interval(value, min(float(below), value), max(float(above), value))
+
+
+def ratio_error(values: Sequence[float], sizes: Sequence[float]) -> float:
+    """Standard error of sum(values) / sum(sizes) over samples, to first order; NaN of one sample alone.
+
+    Example:
+        >>> round(ratio_error([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]), 3)
+        0.577
+    """
+    if len(values) < 2:
+        return math.nan
+    left = np.array(values) - sum(values) / sum(sizes) * np.array(sizes)
+    return float(np.sqrt(len(left) / (len(left) - 1) * (left**2).sum()) / sum(sizes))
 
 
 def _grouped(scores: NDArray[np.float64], groups: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

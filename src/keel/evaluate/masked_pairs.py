@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from keel.evaluate.bits_per_byte import Judgement, unigram_bits_per_byte
+from keel.evaluate.intervals import ratio_error
 from keel.evaluate.masked import SEED, folds_of, nats_of
 from keel.evaluate.modes import plain
-from keel.evaluate.targets import piece_bytes, ratio_error
+from keel.evaluate.targets import piece_bytes
 from keel.objective.base import Objective, Sample
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from keel.corpus.vocabulary import SPECIAL, Vocabulary
 from keel.errors import StudyError
 from keel.evaluate.bits_per_byte import Judgement
+from keel.evaluate.intervals import ratio_error
 from keel.evaluate.masked import nats_of
 from keel.evaluate.modes import plain
 from keel.objective.base import Objective, Sample
@@ -76,14 +77,6 @@ def judge(
     bits = math.log(2) * size
     bar = _frequencies(seen, counts, loss.vocabulary) / bits
     return Judgement(total / bits, total / tokens, tokens, round(size), ratio_error(nats, stand_for) / math.log(2), bar)
-
-
-def ratio_error(nats: list[float], sizes: list[float]) -> float:
-    """Standard error of sum(nats) / sum(sizes) over samples, to first order."""
-    if len(nats) < 2:
-        return math.nan
-    left = np.array(nats) - sum(nats) / sum(sizes) * np.array(sizes)
-    return float(np.sqrt(len(left) / (len(left) - 1) * (left**2).sum()) / sum(sizes))
 
 
 def _frequencies(seen: NDArray[np.int64], counts: NDArray[np.int64], vocabulary: Vocabulary) -> float:

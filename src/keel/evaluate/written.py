@@ -23,10 +23,10 @@ from keel.evaluate import intervals, retrieved
 from keel.evaluate.batched import batched
 from keel.evaluate.bits_per_byte import Judgement
 from keel.evaluate.cider import MOST, cider_d
-from keel.evaluate.intervals import Interval
+from keel.evaluate.intervals import Interval, ratio_error
 from keel.evaluate.masked_captions import token_counts
 from keel.evaluate.modes import evaluating, plain
-from keel.evaluate.targets import piece_bytes, ratio_error
+from keel.evaluate.targets import piece_bytes
 from keel.evaluate.tasks.overlap import chrf
 from keel.objective.base import Objective, Sample
 

@@ -64,6 +64,15 @@ def test_each_token_is_scored_once_whatever_the_window(context: int) -> None:
     assert max(rows.shape[1] for rows in bigram.seen) == min(context, len(text))
 
 
+def test_the_standard_error_is_that_of_windows() -> None:
+    """Parts of a long text differ by about what the error says; a short last window weighs little; one says nothing."""
+    text, bigram = stream(32 * 400 + 3, separators=50), Bigram()
+    whole = judge(bigram, text, len(text), 32)
+    parts = [judge(bigram, text[first : first + 320], 320, 32).bits_per_byte for first in range(0, 32 * 400, 320)]
+    assert whole.standard_error == pytest.approx(np.std(parts, ddof=1) / math.sqrt(len(parts)), rel=0.3)
+    assert judge(bigram, text[:20], 20, 32).standard_error is None
+
+
 def test_separators_are_context_but_no_targets() -> None:
     def sure(tokens: Tensor) -> Tensor:
         """Always the separator: infinitely wrong about text."""
