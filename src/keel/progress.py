@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import TextIO, TypeVar
 
 from keel.units import show_duration
@@ -47,6 +49,25 @@ class Progress:
         self.stream.write(("\r" if self.live else "") + text + (pad if self.live else "") + ("\n" if end else ""))
         self.stream.flush()
         self.width = 0 if end else len(text)
+
+
+@contextmanager
+def waiting(name: str, usual_s: float) -> Iterator[None]:
+    """Something else works meanwhile, and only how long it usually takes is known: shown by the clock, 95 % at most."""
+    progress, over = Progress(name, usual_s), Event()
+
+    def show() -> None:
+        while not over.wait(LIVE_S):
+            progress.update(min(time.monotonic() - progress.started_s, 0.95 * usual_s))
+
+    thread = Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        progress.close()
 
 
 def track(items: Iterable[T], name: str, total: int) -> Iterator[T]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 
 import pytest
 
 from keel.answer import Answer, Number
 from keel.errors import Problem, Refusal, Refused, StudyError, nearest
-from keel.progress import Progress, track
+from keel.progress import Progress, track, waiting
 
 
 def test_one_problem_in_words() -> None:
@@ -65,3 +67,18 @@ def test_progress_is_silent_until_it_closes(monkeypatch: pytest.MonkeyPatch) -> 
 def test_track_yields_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(track(range(5), "items", 5)) == [0, 1, 2, 3, 4]
     assert capsys.readouterr().err.startswith("items  ")
+
+
+def test_waiting_shows_the_clock_and_ends_with_its_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("keel.progress.PLAIN_S", 0.0)
+    monkeypatch.setattr("keel.progress.LIVE_S", 0.01)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt), waiting("probe", 0.05):
+        time.sleep(0.3)
+        raise KeyboardInterrupt
+    lines = capsys.readouterr().err.splitlines()
+    assert threading.active_count() == before
+    assert lines[-2].startswith("probe   95%")
+    assert lines[-1].startswith("probe  ")

@@ -18,6 +18,7 @@ from typing import Any
 
 from keel.errors import Problem
 from keel.files import utc_now
+from keel.progress import waiting
 
 # The probe and the workers of `keel run` share this, so that measured rates hold for runs.
 # glibc hands large buffers back to the kernel after every step; keeping them is worth 1.1-2.3x. Waiting threads that
@@ -29,6 +30,7 @@ ALLOCATOR = {
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 SHAPES = ((1024, 1024, 1024), (512, 64, 4096))
 PROBE_S, LOAD_S, GEMM_S = 90.0, 0.2, 0.05
+USUAL_S = 12.0  # of the probe, with imports, on two quiet cores
 NO_LIMIT = 1 << 60
 
 
@@ -191,7 +193,8 @@ def _measure(free: int, kind: str, problems: list[Problem]) -> dict[str, Any]:
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     why = f"{next(iter(missing), '')} is not installed: bf16 not measured"
     if not missing:
-        failed, found = _child(["-m", "keel.run.probe", str(free), kind], PROBE_S, {"HF_HUB_OFFLINE": "1"})
+        with waiting("machine", USUAL_S):
+            failed, found = _child(["-m", "keel.run.probe", str(free), kind], PROBE_S, {"HF_HUB_OFFLINE": "1"})
         if not failed:
             return {name: found[name] for name in ("gemm", "steps", "precision")}
         problems.append(Problem(
