@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from keel import verbs
 from keel.corpus import markov
 from keel.corpus.look import measure_corpus, source_of
 from keel.errors import StudyError
@@ -87,6 +88,15 @@ def planned_study(folder: Path, study_toml: str) -> Path:
     write_json(folder / "evidence" / "corpus.json", "keel.corpus/1", corpus)
     write_json(folder / "evidence" / "machine.json", "keel.machine/1", FAKE_MACHINE)
     plan(folder, asked, "2026-01-01")
+    return folder
+
+
+def looked_and_planned(folder: Path) -> Path:
+    """The study of a folder after `keel look` and `keel plan`, whose machine is the stated one: nothing is timed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keel.corpus.look.machine", lambda *_: FAKE_MACHINE)
+        verbs.look(folder, load(folder))
+    plan(folder, load(folder), "2026-01-01")
     return folder
 
 

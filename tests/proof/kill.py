@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers import looked_and_planned
+
 from keel.corpus import markov
 
 WIDTHS = {16: (20_480, 40_960), 24: (20_480, 30_720), 32: (20_480, 30_720), 40: (61_440,)}
@@ -44,8 +46,7 @@ def make(folder: Path, scale: int = 1) -> None:
     """A tiny study on generated text, looked at and planned; `scale` makes every run longer."""
     markov.write(folder / "text", markov.chain(200, 8, seed=1), documents=40, words_each=1500, seed=2)
     (folder / "study.toml").write_text(STUDY.format(tokens=_tokens(scale)))
-    for verb in ("look", "plan"):
-        subprocess.run([sys.executable, "-m", "keel", verb, "--study", str(folder)], check=True, capture_output=True)
+    looked_and_planned(folder)
 
 
 def _tokens(scale: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import SMALL_STUDY, keel, planned_study, wordpiece
+from helpers import SMALL_STUDY, keel, looked_and_planned, planned_study, wordpiece
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from keel.corpus.look import source_of
@@ -42,8 +42,8 @@ def continued(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = planned_study(tmp_path_factory.mktemp("continued"), SMALL_STUDY)
     (study / "study.toml").write_text(toml)
     release(study)
-    for words in (("look",), ("plan",), ("run", "--dry")):
-        keel(*words, cwd=study)
+    looked_and_planned(study)
+    keel("run", "--dry", cwd=study)
     keel("run", arm(study)["id"], cwd=study, code=None)
     return study
 
