@@ -33,7 +33,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "class_nats": ("class_nats", "standard_error", "accuracy"),
     "probe_nats": ("probe_nats", "standard_error", "accuracy", "knn", "random", "probe"),
     "pixel_error": ("pixel_error", "standard_error", "floor"),
-    "retrieval_nats": ("retrieval_nats", "standard_error", "candidates", "recall"),
+    "retrieval_nats": ("retrieval_nats", "standard_error", "own_temperature_nats", "candidates", "recall"),
     "caption_bits_per_byte": (*TEXT_FIELDS, "captions", "candidates", "recall"),
 }
 

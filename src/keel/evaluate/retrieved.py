@@ -25,6 +25,7 @@ KS = (1, 10)
 EXAMPLES, NEAREST = 12, 5
 # What is nearer by less than this is as near: features are fp32, and equal ones differ in their last digits.
 DIGITS = 6
+LOG_T = (math.log(0.05), math.log(100.0))
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -51,16 +52,20 @@ class Example(NamedTuple):
 class Retrieved(NamedTuple):
     """retrieval_nats = (mean_i -ln p(captions of i | image i) + mean_i -ln p(images of i | caption i)) / 2.
 
-    p is a softmax over the K candidates of t times the cosine, t the model's own temperature; a bias would change
-    nothing. Equal captions count together: what goes with one of them goes with all. 0 is perfect, `bar` is what a
-    choice by chance reaches, ln K - mean_i ln k_i, k_i the pairs with the caption of i. Comparable between sizes,
-    losses and families over one set of candidates. `standard_error` over captions, the set taken as given.
+    p is a softmax over the K candidates of t times the cosine. Captions are parted in halves, the same for all models;
+    t of each is what serves the other half best, at most 100: how sure a model is of what it knows by heart is no
+    part of what it finds, and a loss that does not end in this softmax compares. `own_nats` at the model's own t. A
+    bias would change nothing. Equal captions count together: what goes with one of them goes with all. 0 is perfect,
+    `bar` is what a choice by chance reaches, ln K - mean_i ln k_i, k_i the pairs with the caption of i. Comparable
+    between sizes, losses and families over one set of candidates. `standard_error` over captions, the set as given.
 
-    Reference: Radford et al. 2021, arXiv:2103.00020, section 2.3 (the softmax); Miech et al. 2020, arXiv:1912.06430,
-    equation 1 (several right ones).
+    Reference: Radford et al. 2021, arXiv:2103.00020, sections 2.3 and 2.5 (the softmax, t <= 100); Miech et al. 2020,
+    arXiv:1912.06430, equation 1 (several right ones); Guo et al. 2017, arXiv:1706.04599, section 4.2 (a t fitted after
+    training).
     """
 
     retrieval_nats: float
+    own_nats: float
     standard_error: float
     bar: float
     candidates: int
@@ -81,7 +86,7 @@ class Retrieved(NamedTuple):
     def told(self) -> dict[str, Any]:
         """Its part of a result."""
         return {"retrieval_nats": self.retrieval_nats, "standard_error": self.standard_error,
-                "candidates": self.candidates,
+                "own_temperature_nats": self.own_nats, "candidates": self.candidates,
                 "recall": {"caption_of_image": self.caption_of_image.told(),
                            "image_of_caption": self.image_of_caption.told(), "level": intervals.LEVEL,
                            "how": "bootstrap over captions; equal captions are all right"}}  # fmt: skip
@@ -136,20 +141,41 @@ def found(near: Floats, logits: Floats, captions: Ints, numbers: Sequence[int]) 
 
     Example:
         >>> made = found(np.eye(2), np.log(np.array([[3.0, 1.0], [1.0, 3.0]])), np.array([0, 1]), (7, 8))
-        >>> round(made.retrieval_nats, 4), round(made.bar, 4), made.caption_of_image.median_rank
-        (0.2877, 0.6931, 1.0)
+        >>> round(made.retrieval_nats, 4), round(made.own_nats, 4), round(made.bar, 4)
+        (0.0, 0.2877, 0.6931)
     """
     alike = captions[:, None] == captions
-    nats = (_nats(logits, alike) + _nats(logits.T, alike)) / 2
+    nats = calibrated(near, captions)
     right = [np.flatnonzero(row) for row in alike]
     rounded = near.round(DIGITS)
     of_images, of_captions = ranks(rounded, right), ranks(rounded.T, right)
     bar = math.log(len(near)) - float(np.log(alike.sum(1)).mean())
     groups = [str(caption) for caption in captions]
     return Retrieved(
-        float(nats.mean()), _error(nats, captions), bar, len(near), _way(of_images, groups), _way(of_captions, groups),
-        _examples(rounded, of_captions, captions, numbers),
+        float(nats.mean()), float(_both(logits, alike).mean()), _error(nats, captions), bar, len(near),
+        _way(of_images, groups), _way(of_captions, groups), _examples(rounded, of_captions, captions, numbers),
     )  # fmt: skip
+
+
+def calibrated(near: Floats, captions: Ints) -> Floats:
+    """Nats of each pair (K,), both ways, each half of the captions at the temperature that serves the other best."""
+    from scipy.optimize import minimize_scalar
+
+    alike, half = captions[:, None] == captions, captions % 2
+
+    def nats(log_t: float) -> Floats:
+        return _both(math.exp(log_t) * near, alike)
+
+    def best(of: NDArray[np.bool_]) -> float:
+        return float(minimize_scalar(lambda log_t: nats(log_t)[of].mean(), bounds=LOG_T, method="bounded").x)
+
+    if len(np.unique(half)) == 1:
+        return nats(best(half == half[0]))
+    return np.where(half == 0, nats(best(half == 1)), nats(best(half == 0)))
+
+
+def _both(logits: Floats, alike: NDArray[np.bool_]) -> Floats:
+    return (_nats(logits, alike) + _nats(logits.T, alike)) / 2
 
 
 def _nats(logits: Floats, alike: NDArray[np.bool_]) -> Floats:

@@ -110,5 +110,6 @@ LINKS: dict[str, Link] = {
     "error_percent": _bounded("error_percent", 100.0, rising=False),
     "accuracy": _bounded("accuracy", 1.0, rising=True),
     "recall": _bounded("recall", 1.0, rising=True),
+    "share_right": _bounded("share_right", 1.0, rising=True),
     "accuracy_percent": _bounded("accuracy_percent", 100.0, rising=True),
 }  # fmt: skip

@@ -26,7 +26,7 @@ BITS_PER_BYTE = "bits_per_byte"
 TEXT_FLOOR_BITS, TEXT_FLOOR_SD = 0.5, 0.3
 CERTAIN_FLOOR, CERTAIN_FLOOR_SD, CERTAIN_RATE_SD = 0.1, 1.0, 0.6
 CERTAIN_RATES: Mapping[Coord, float] = {"params": 0.5, "tokens": 0.5, "none": 0.5, "flop": 0.32}
-CERTAIN = frozenset({"class_nats", "retrieval_nats", "probe_nats", "recall"})
+CERTAIN = frozenset({"class_nats", "retrieval_nats", "probe_nats", "recall", "share_right"})
 LEAST_FALL = -0.05  # a floor is believed at least 5 % below the lowest loss
 FAR_BELOW = 0.3  # a floor under 30 % of the lowest loss leaves no trace in a ladder
 

@@ -13,7 +13,9 @@ from keel.laws.links import link_of
 from keel.laws.read.runs import rows_of_runs
 from keel.units import MEASURES, value_at
 
-UNIT = "recall"  # in (0, 1), better when higher, and may come near 1: see laws/links.py and laws/priors.py
+# In (0, 1), better when higher, and may come near 1: see laws/links.py, laws/priors.py and laws/seeds.py.
+UNITS: Mapping[str, str] = {"accuracy": "share_right"}
+RECALL = "recall"
 
 
 class Beside(NamedTuple):
@@ -32,11 +34,12 @@ def forecasts(runs: Path, seen: Iterable[str], judge: str, target: Target, level
         except StudyError as error:
             found.problems.append(error.problems[0]._replace(what=f"no forecast of {name}: {error.problems[0].what}"))
             continue
-        if ends := [row.id for row in rows if link_of(UNIT).valid(row.value)]:
+        unit = UNITS.get(name, RECALL)
+        if ends := [row.id for row in rows if link_of(unit).valid(row.value)]:
             why = "a law of what lies between has no place for it"
             found.problems.append(Problem(f"no forecast of {name}: {ends[0]} has 0 or 1", why, "hold more out", "runs"))
             continue
-        made = forecast(rows, target, level, unit=UNIT)
+        made = forecast(rows, target, level, unit=unit)
         if isinstance(made, Refusal):
             found.problems.append(Problem(f"no forecast of {name}: {made.what}", made.why, made.fix, "runs"))
         else:

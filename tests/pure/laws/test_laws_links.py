@@ -9,7 +9,7 @@ import pytest
 
 from keel.laws.links import LINKS, link_of
 
-INSIDE = {"perplexity": (1.01, 1e4), **dict.fromkeys(("error", "accuracy", "recall"), (1e-6, 1 - 1e-6)),
+INSIDE = {"perplexity": (1.01, 1e4), **dict.fromkeys(("error", "accuracy", "recall", "share_right"), (1e-6, 1 - 1e-6)),
           "error_percent": (1e-4, 99.9999), "accuracy_percent": (1e-4, 99.9999)}  # fmt: skip
 
 

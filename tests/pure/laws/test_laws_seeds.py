@@ -57,13 +57,13 @@ def covered(numbers: Iterable[int]) -> list[int]:
 
 
 def test_intervals_cover_what_came_over_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight of nine ladders with one seed a rung; without the noise and drawn in as for text, two more are missed."""
-    assert len(covered(range(len(LADDERS["ladders"])))) == 8
+    """Eleven of twelve ladders with one seed a rung, or all; without the noise, drawn in as for text, four less."""
+    assert len(covered(range(len(LADDERS["ladders"])))) >= 11
     monkeypatch.setattr(seeds, "BELIEVED", {})
     monkeypatch.setattr("keel.laws.priors.CERTAIN_WIDEN", learnt().widen)
-    assert covered((1, 3)) == []
+    assert covered((4, 7, 8, 9)) == []
 
 
 def test_a_forecast_says_whence_its_noise_is() -> None:
     found, _ = held(0)
-    assert any("noise between seeds 20 %" in warning and "replicates = 2" in warning for warning in found.warnings)
+    assert any("noise between seeds 22 %" in warning and "replicates = 2" in warning for warning in found.warnings)

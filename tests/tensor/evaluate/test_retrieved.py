@@ -40,9 +40,10 @@ def cosines(seed: int = 0, number: int = PAIRS) -> Floats:
 
 
 def test_pairs_at_right_angles_have_a_closed_form() -> None:
-    """All candidates but one at 0: p = e^t / (e^t + K - 1)."""
+    """All candidates but one at 0: p = e^t / (e^t + K - 1), and t = 100 serves best."""
     made = judged(np.eye(PAIRS))
-    assert made.value == pytest.approx(math.log(1 + (PAIRS - 1) * math.exp(-SCALE)), rel=1e-12)
+    assert made.own_nats == pytest.approx(math.log(1 + (PAIRS - 1) * math.exp(-SCALE)), rel=1e-12)
+    assert made.value == pytest.approx(0.0, abs=1e-12)
     assert made.bar == pytest.approx(math.log(PAIRS), rel=1e-12)
     assert made.told()["recall"]["caption_of_image"]["R@1"]["value"] == 1.0
     assert made.standard_error == pytest.approx(0.0, abs=1e-12)
@@ -52,7 +53,7 @@ def test_pairs_at_right_angles_have_a_closed_form() -> None:
 def test_nats_are_those_of_the_definition(captions: list[int]) -> None:
     near = cosines()
     made = judged(near, captions)
-    assert made.value == pytest.approx(by_hand(near, captions), rel=1e-12)
+    assert made.own_nats == pytest.approx(by_hand(near, captions), rel=1e-12)
     flat = judged(np.zeros((PAIRS, PAIRS)), captions)
     assert flat.value == pytest.approx(flat.bar, abs=1e-12)
     assert made.bar == flat.bar
@@ -60,7 +61,39 @@ def test_nats_are_those_of_the_definition(captions: list[int]) -> None:
 
 def test_far_logits_do_not_overflow() -> None:
     made = judged(-np.eye(3), scale=2000.0)
-    assert made.value == pytest.approx(2000 + math.log(2), rel=1e-12)
+    assert made.own_nats == pytest.approx(2000 + math.log(2), rel=1e-12)
+    assert made.value == pytest.approx(made.bar, rel=0.05)
+
+
+def blurred(seed: int = 0, number: int = 400) -> Floats:
+    """Similarities of images with captions that are nearer to their own, by far not always the nearest."""
+    rng = np.random.default_rng(seed)
+    image = rng.normal(size=(number, 16))
+    text = image + 1.5 * rng.normal(size=(number, 16))
+    both = [side / np.linalg.norm(side, axis=1, keepdims=True) for side in (image, text)]
+    return np.asarray(both[0] @ both[1].T)
+
+
+def test_how_sure_a_model_is_does_not_count() -> None:
+    """Over-sure, its own nats are worse than chance; what it finds is the same at any temperature of its own."""
+    near = blurred()
+    sure, unsure = judged(near, scale=100.0), judged(near, scale=1.0)
+    assert sure.own_nats > sure.bar > unsure.own_nats > sure.value
+    assert sure.value == unsure.value
+    best = min(by_hand(near, list(range(400)), scale) for scale in np.exp(np.linspace(0.5, 3.5, 31)))
+    assert sure.value == pytest.approx(best, rel=0.01)
+
+
+def test_no_half_sees_what_it_is_judged_by() -> None:
+    """Where one half is told and the other is not, each is judged at a temperature that serves the other."""
+    near = np.where(np.arange(40)[:, None] % 2 == 0, np.eye(40), 0.1 * cosines(number=40))
+    told = retrieved.calibrated(near, np.arange(40))
+    assert told[1::2].mean() > math.log(40)
+
+
+def test_models_that_know_nothing_are_at_chance() -> None:
+    made = [judged(cosines(seed, 200)) for seed in range(8)]
+    assert [each.value for each in made] == pytest.approx([each.bar for each in made], rel=0.01)
 
 
 def test_what_goes_with_an_equal_caption_is_right() -> None:

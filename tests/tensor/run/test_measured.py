@@ -69,7 +69,7 @@ def test_what_is_sealed_beside_is_scored_beside(runs: Path, tmp_path: Path) -> N
     assert not isinstance(whole, tuple)
     seal.seal(tmp_path / "big", whole, "big", rows, found.forecasts)
     sealed = read_json(tmp_path / "big" / "forecast.json", seal.SCHEMA)["beside"]["accuracy"]
-    assert (sealed["unit"], sealed["value"]) == ("recall", found.forecasts["accuracy"].value)
+    assert (sealed["unit"], sealed["value"]) == ("share_right", found.forecasts["accuracy"].value)
     for measured, hit in ((sealed["high"] + 0.01, False), (sealed["value"], True)):
         told = seal.score(tmp_path / "big", whole.value, beside={"accuracy": measured})["beside"]["accuracy"]
         assert (told["measured"], told["hit"]) == (measured, hit)
