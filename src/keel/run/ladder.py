@@ -216,10 +216,10 @@ class Ladder:
             result = read_json(path, RESULT) if path.exists() else None
             if result is None:
                 why = "its trunk failed its gate" if item["trunk"] else "it was not reached"
-                self.problems.append(Problem(f"{item['id']} has no result", why, "see the trunk's gate", item["id"]))
+                self.problems.append(Problem("no result", why, "see the trunk's gate", item["id"]))
                 continue
             if not result["ok"]:
-                what = f"{item['id']} failed its gate: {result['gate']['name']}"
+                what = f"failed its gate: {result['gate']['name']}"
                 fix = "it is left out of the fit; see its metrics.jsonl"
                 self.problems.append(Problem(what, result["gate"]["why"], fix, item["id"]))
             if item["kind"] != "trunk":
