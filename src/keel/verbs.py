@@ -54,8 +54,9 @@ def run(
     answer = Ladder(folder, study, skip, only, quiet=quiet, arms=arms).run()
     if not any(row["ok"] for row in answer.result["runs"]):
         gates = [problem for problem in answer.problems if "failed its gate" in problem.what]
+        why = "; ".join(f"{gate.where} {gate.what}: {gate.why}" for gate in gates[:3])
         raise Refused(Refusal(
-            "no run passed its gate", "; ".join(f"{gate.where} {gate.what}: {gate.why}" for gate in gates[:3]) or "none was run",
+            "no run passed its gate", why or "none was run",
             "lower train.lr_scale and train.lr_embedding under [set], plan again, or check the corpus; where the "
             "loss in training fell far below that held out, the data are too few: bring more, or a released model",
         ))  # fmt: skip
