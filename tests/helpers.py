@@ -91,10 +91,10 @@ def planned_study(folder: Path, study_toml: str) -> Path:
     return folder
 
 
-def looked_and_planned(folder: Path) -> Path:
+def looked_and_planned(folder: Path, cores: int = 2) -> Path:
     """The study of a folder after `keel look` and `keel plan`, whose machine is the stated one: nothing is timed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keel.corpus.look.machine", lambda *_: FAKE_MACHINE)
+        patch.setattr("keel.corpus.look.machine", lambda *_: FAKE_MACHINE | {"cores_free": cores})
         verbs.look(folder, load(folder))
     plan(folder, load(folder), "2026-01-01")
     return folder

@@ -46,7 +46,7 @@ def make(folder: Path, scale: int = 1) -> None:
     """A tiny study on generated text, looked at and planned; `scale` makes every run longer."""
     markov.write(folder / "text", markov.chain(200, 8, seed=1), documents=40, words_each=1500, seed=2)
     (folder / "study.toml").write_text(STUDY.format(tokens=_tokens(scale)))
-    looked_and_planned(folder)
+    looked_and_planned(folder, cores=1)  # beside another worker of the tests
 
 
 def _tokens(scale: int) -> str:

@@ -122,8 +122,8 @@ def test_one_diverged_size_does_not_poison_the_fit(done: Path) -> None:
     went = keel("run", "--json", folder=study)
     assert went.returncode == 0, went.stdout + went.stderr
     problems = json.loads(went.stdout)["problems"]
-    assert any(trunk in problem["what"] and "diverged" in problem["what"] for problem in problems)
-    assert all(any(name in problem["what"] for problem in problems) for name in branches)
+    assert any(problem["where"] == trunk and "diverged" in problem["what"] for problem in problems)
+    assert all(any(problem["where"] == name for problem in problems) for name in branches)
     fitted = json.loads((study / "fit.json").read_text())
     assert not {row["id"] for row in fitted["rows"]} & set(branches)
 
