@@ -16,7 +16,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def plain(paths: list[Path]) -> Iterator[np.ndarray]:
         yield ((np.asarray(image, dtype=np.float32) / 255.0 - 0.5) / 0.5).transpose(2, 0, 1)
 
 
-def rate(arrays: Iterator[np.ndarray], count: int) -> float:
+def rate(arrays: Iterable[object], count: int) -> float:
     """Images a second of a whole pass."""
     start = time.perf_counter()
     total = sum(1 for _ in arrays)
@@ -81,39 +82,42 @@ def measure(quick: bool) -> list[Row]:
 def rows(store: Store, paths: list[Path], num_bytes: int) -> list[Row]:
     """Images/s and MB/s of the files' bytes, then what share of a step is waited for with so many workers."""
     jobs, count = [Job(0, number) for number in range(len(store))], len(store)
-    loaders = {workers: Loader(store, SETTINGS, 0, workers) for workers in WORKERS}
-    try:
-        for loader in loaders.values():
-            list(loader.arrays(jobs[:8]))  # the workers are up
-        loop, ours = list[float](), {workers: list[float]() for workers in WORKERS}
-        for _ in range(ROUNDS):
-            loop.append(rate(plain(paths), count))
-            for workers, loader in loaders.items():
-                ours[workers].append(rate(loader.arrays(jobs), count))
-        found = list[Row]()
+    loop, ours = list[float](), {workers: list[float]() for workers in WORKERS}
+    for _ in range(ROUNDS):
+        loop.append(rate(plain(paths), count))
         for workers, rates in ours.items():
-            ratios = tuple(one / other for one, other in zip(rates, loop))
-            mine, theirs, size = statistics.median(rates), statistics.median(loop), num_bytes / count / 1e6
-            what = f"images to arrays, {workers} workers"
-            found += [
-                Row(what, mine, theirs, "images/s", ratios),
-                Row(what, mine * size, theirs * size, "MB/s", ratios),
-            ]
-        return found + [_waited(loader, jobs, workers) for workers, loader in loaders.items()]
-    finally:
-        for loader in loaders.values():
-            loader.close()
+            with started(store, workers) as loader:
+                rates.append(rate(loader.views(jobs), count))
+    found = list[Row]()
+    for workers, rates in ours.items():
+        ratios = tuple(one / other for one, other in zip(rates, loop))
+        mine, theirs, size = statistics.median(rates), statistics.median(loop), num_bytes / count / 1e6
+        what = f"images to arrays, {workers} workers"
+        found += [
+            Row(what, mine, theirs, "images/s", ratios),
+            Row(what, mine * size, theirs * size, "MB/s", ratios),
+        ]
+    return found + [_waited(store, jobs, workers) for workers in WORKERS]
 
 
-def _waited(loader: Loader, jobs: list[Job], workers: int) -> Row:
-    """Seconds an epoch takes with a step beside it, against the steps alone."""
-    loader.waited_s = loader.took_s = 0.0
+@contextmanager
+def started(store: Store, workers: int) -> Iterator[Loader]:
+    """A loader whose workers are up; a new one each time, for decoded images are kept after a first epoch."""
+    with Loader(store, (SETTINGS,), 0, workers) as loader:
+        list(loader.views([Job(0, number) for number in range(8)]))
+        loader.waited_s = loader.took_s = 0.0
+        yield loader
+
+
+def _waited(store: Store, jobs: list[Job], workers: int) -> Row:
+    """Seconds a first epoch takes with a step beside it, against the steps alone."""
     steps = 0.0
-    for _ in loader.arrays(jobs):
-        start = time.perf_counter()
-        time.sleep(STEP_S)
-        steps += time.perf_counter() - start
-    share = 100 * loader.share_waited
+    with started(store, workers) as loader:
+        for _ in loader.views(jobs):
+            start = time.perf_counter()
+            time.sleep(STEP_S)
+            steps += time.perf_counter() - start
+        share = 100 * loader.share_waited
     return Row(f"epoch with steps, {workers} workers: {share:.0f} % waited", loader.took_s, steps, "s",
                (loader.took_s / steps,))  # fmt: skip
 

@@ -41,7 +41,8 @@ from image_speed_child import (
 from table import Row, cores, machine, markdown
 
 from keel.corpus.images.store import Store
-from keel.run.pool import ALLOCATOR, QUIET
+from keel.corpus.machine import ALLOCATOR
+from keel.run.pool import QUIET
 
 ROUNDS = 5
 CHILD = Path(__file__).with_name("image_speed_child.py")

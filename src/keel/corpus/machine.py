@@ -30,7 +30,7 @@ ALLOCATOR = {
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 SHAPES = ((1024, 1024, 1024), (512, 64, 4096))
 PROBE_S, LOAD_S, GEMM_S = 90.0, 0.2, 0.05
-USUAL_S = 12.0  # of the probe, with imports, on two quiet cores
+USUAL_S = 9.0  # of the probe, with imports, on two quiet cores
 NO_LIMIT = 1 << 60
 
 

@@ -34,7 +34,7 @@ HEADS, LEAST_HEAD = 8, 8  # as at the top of a ladder over 4x of width, which sh
 GEMMS = ((1024, 1024, 1024), (512, 64, 4096))
 FULL: Mapping[str, str] = {"body": "fp32", "head": "fp32"}
 WARM_UP, TIMED, GAIN = 3, 8, 1.05
-GEMM_S, WARM_UP_S, STEPS_S = 0.05, 0.3, 0.5
+GEMM_S, WARM_UP_S, STEPS_S = 0.05, 0.15, 0.3
 
 
 class Kind(NamedTuple):
@@ -62,7 +62,7 @@ TEXT = Size(width=0, layers=2, vocabulary=4096, context=128, head_width=LEAST_HE
 IMAGES = Size(width=0, layers=2, vocabulary=0, context=64, head_width=LEAST_HEAD, patch=8, classes=10)
 KINDS: Mapping[str, Kind] = {
     "text": Kind("llama", "clm", TEXT, 512, (FULL, {"body": "fp32", "head": "bf16"}, {"body": "bf16", "head": "bf16"})),
-    "images": Kind("vit", "classify", IMAGES, 2048, (FULL, {"body": "bf16", "head": "fp32"})),
+    "images": Kind("vit", "classify", IMAGES, 512, (FULL, {"body": "bf16", "head": "fp32"})),
 }
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -168,3 +169,13 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_the_benchmark_of_the_loader_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[4] / "benchmarks"))
+    benchmark = importlib.import_module("image_loader")
+    for name, value in {"WORKERS": (0,), "ROUNDS": 1, "QUICK_IMAGES": 10, "STEP_S": 0.0}.items():
+        monkeypatch.setattr(benchmark, name, value)
+    made = benchmark.measure(True)
+    assert [row.unit for row in made] == ["images/s", "MB/s", "s"]
+    assert all(row.ours > 0 for row in made)
