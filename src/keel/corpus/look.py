@@ -71,7 +71,7 @@ def _look_images(folder: Path, study: Study) -> Answer:
     from keel.corpus.images.show import show as shown
 
     source = open_images(folder, study.data)
-    (found, tokenizer_json), computer = measured(source, study), machine(folder, "images")
+    (found, tokenizer_json), computer = measured(source, study), machine(folder, study.data.kind)
     if tokenizer_json is not None:
         write_text(folder / FILE, tokenizer_json)
     _write(folder / "evidence" / "images.json", SCHEMA, found)

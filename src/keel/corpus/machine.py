@@ -37,7 +37,7 @@ NO_LIMIT = 1 << 60
 def machine(study_folder: Path, kind: str = "text") -> dict[str, Any]:
     """The content of evidence/machine.json: bytes, cores, FLOP a second, tokens a second; see docs/design.md.
 
-    Steps are those of models of one kind of data, "text" or "images" (run/probe.py).
+    Steps are those of models of one kind of data, "text", "images" or "image-text" (run/probe.py).
 
     A probe that fails is recorded under "problems", and numpy's matrix product is measured in its place.
     """

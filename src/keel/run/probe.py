@@ -1,7 +1,7 @@
 """What training runs at on this machine: `python -m keel.run.probe THREADS KIND` times products and training steps.
 
-KIND says whose steps: "text" a decoder's, "images" a vision transformer's with a classifier (also for pairs, whose text
-tower is the lesser part). It prints one JSON object: torch, gemm, steps and the chosen precisions (docs/design.md,
+KIND says whose steps: "text" a decoder's, "images" a vision transformer's with a classifier, "image-text" those of
+CLIP's two towers. It prints one JSON object: torch, gemm, steps and the chosen precisions (docs/design.md,
 evidence/machine.json). Units: FLOP a second, training FLOP a token, tokens a second. KEEL_DEBUG=1 adds the seconds
 spent, on stderr.
 """
@@ -23,14 +23,18 @@ import torch
 from torch import nn
 
 from keel import objective
+from keel.corpus.tokenizer import train
+from keel.corpus.vocabulary import vocabulary_of
 from keel.model.head import DTYPES
-from keel.model.shapes import Size, facts_of
+from keel.model.shapes import Size
 from keel.objective.base import Batch, Sample, Scratch
+from keel.objective.cost import flop_per_token
 from keel.plan.spec import Spec, example_spec
 from keel.run import engine, optimiser, parts
 
 CHOOSING_WIDTHS, WIDTHS = (64, 256), (16, 64, 256)
 HEADS, LEAST_HEAD = 8, 8  # as at the top of a ladder over 4x of width, which shares its head width (shapes.head_width)
+BYTES = 257  # a tokenizer of single bytes and its separator
 GEMMS = ((1024, 1024, 1024), (512, 64, 4096))
 FULL: Mapping[str, str] = {"body": "fp32", "head": "fp32"}
 WARM_UP, TIMED, GAIN = 3, 8, 1.05
@@ -45,24 +49,33 @@ class Kind(NamedTuple):
     size: Size
     batch_tokens: int
     precisions: tuple[Mapping[str, str], ...]
+    options: Mapping[str, Any] = {}
+
+    def sized(self, width: int) -> Size:
+        """Its size at a width, with the heads that a ladder to there would have."""
+        joint = width if "text_context" in self.options else 0
+        return replace(self.size, width=width, head_width=max(LEAST_HEAD, width // HEADS), embedding_width=joint)
 
     def samples(self, rng: np.random.Generator) -> list[Sample]:
-        """One step's random windows, or images with classes."""
+        """One step's random windows, or images with classes and captions."""
         size, count = self.size, self.batch_tokens // self.size.context
         if not size.patch:
             windows = rng.integers(0, size.vocabulary, (count, size.context + 1))
             return [Sample(place, row) for place, row in enumerate(windows)]
         side = size.patch * math.isqrt(size.context)
-        pixels, labels = rng.random((count, 3, side, side), np.float32), rng.integers(0, size.classes, count)
-        none = np.zeros(0, np.int64)
-        return [Sample(place, none, image=pixels[place], label=int(labels[place])) for place in range(count)]
+        pixels, labels = rng.random((count, 3, side, side), np.float32), rng.integers(0, max(1, size.classes), count)
+        words = rng.integers(1, BYTES, (count, self.options.get("text_context", 2) - 2))
+        return [Sample(place, words[place], image=pixels[place], label=int(labels[place])) for place in range(count)]
 
 
 TEXT = Size(width=0, layers=2, vocabulary=4096, context=128, head_width=LEAST_HEAD)
 IMAGES = Size(width=0, layers=2, vocabulary=0, context=64, head_width=LEAST_HEAD, patch=8, classes=10)
+PAIRS = replace(IMAGES, context=16, vocabulary=BYTES + 1, classes=0)
+NARROW: Mapping[str, str] = {"body": "bf16", "head": "fp32"}
 KINDS: Mapping[str, Kind] = {
     "text": Kind("llama", "clm", TEXT, 512, (FULL, {"body": "fp32", "head": "bf16"}, {"body": "bf16", "head": "bf16"})),
-    "images": Kind("vit", "classify", IMAGES, 512, (FULL, {"body": "bf16", "head": "fp32"})),
+    "images": Kind("vit", "classify", IMAGES, 512, (FULL, NARROW)),
+    "image-text": Kind("clip-vision", "clip", PAIRS, 512, (FULL, NARROW), {"text_context": 16, "crop": "centre"}),
 }
 
 
@@ -77,14 +90,15 @@ class Bench:
     """One small model in training on random samples; `step` is one whole optimiser step."""
 
     def __init__(self, kind: Kind, width: int, precision: Mapping[str, str]) -> None:
-        self.kind, size = kind, replace(kind.size, width=width, head_width=max(LEAST_HEAD, width // HEADS))
+        self.kind, size = kind, kind.sized(width)
         self.spec: Spec = example_spec(
-            objective=kind.loss, family=kind.family, size=size.json(), batch_tokens=kind.batch_tokens,
-            lr_hidden=0.4 / width, precision=dict(precision),
+            objective=kind.loss, options=dict(kind.options), family=kind.family, size=size.json(),
+            batch_tokens=kind.batch_tokens, lr_hidden=0.4 / width, precision=dict(precision),
         )  # fmt: skip
-        self.objective = objective.load(self.spec.objective, self.spec.options)
+        known = vocabulary_of(train(["a"], BYTES)).with_special(("start",)) if size.embedding_width else None
+        self.objective = objective.load(self.spec.objective, self.spec.options, known)
         plan = self.objective.parts(kind.family, size, Scratch())
-        self.parts: dict[str, nn.Module] = parts.build(plan, self.spec)
+        self.parts: dict[str, nn.Module] = parts.build(plan, self.spec, known)
         self.optimisers = optimiser.build(self.parts, plan, self.spec)
         self.carry = self.objective.init_carry(self.parts)
         self.rng = np.random.default_rng(self.spec.seed)
@@ -189,7 +203,7 @@ def time_steps(kind: Kind, precision: Mapping[str, str], threads: tuple[int, ...
             rows.append({
                 "family": kind.family, "width": width, "vocabulary": kind.size.vocabulary, "context": kind.size.context,
                 "threads": number, "precision": dict(precision),
-                "flop_per_token": facts_of(kind.family, bench.spec.size)[2],
+                "flop_per_token": flop_per_token(kind.loss, kind.options, kind.family, kind.sized(width)),
                 "tokens_per_s": kind.batch_tokens / _median_step_s(bench),
             })  # fmt: skip
     return rows

@@ -10,7 +10,8 @@ pytestmark = pytest.mark.tensor
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from keel.model.shapes import facts_of  # noqa: E402
+from keel.model.shapes import Size  # noqa: E402
+from keel.objective.cost import flop_per_token  # noqa: E402
 from keel.run import probe  # noqa: E402
 from keel.run.probe import KINDS, Bench, Kind, Timed, choose  # noqa: E402
 from keel.size.time import precision_at, seconds_per_token  # noqa: E402
@@ -19,6 +20,15 @@ TEXT, IMAGES = KINDS["text"], KINDS["images"]
 SIZES = {
     "text": {"width": 16, "layers": 2, "vocabulary": 4096, "context": 128, "head_width": 8},
     "images": {"width": 16, "layers": 2, "vocabulary": 0, "context": 64, "head_width": 8, "patch": 8, "classes": 10},
+    "image-text": {
+        "width": 16,
+        "layers": 2,
+        "vocabulary": 258,
+        "context": 16,
+        "head_width": 8,
+        "patch": 8,
+        "embedding_width": 16,
+    },
 }
 
 
@@ -70,7 +80,8 @@ def test_it_prints_one_object_that_the_plan_can_use(
     assert all(precision_at(found, one["width"]) == one for one in chosen)
     precision = {name: chosen[1][name] for name in ("body", "head")}
     step = next(row for row in found["steps"] if row["precision"] == precision)
-    assert step["flop_per_token"] == facts_of(KINDS[kind].family, SIZES[kind])[2]
+    asked = KINDS[kind]
+    assert step["flop_per_token"] == flop_per_token(asked.loss, asked.options, asked.family, Size(**SIZES[kind]))
     pace = seconds_per_token(found, step["flop_per_token"], 1, precision)
     assert pace.value == pytest.approx(1 / step["tokens_per_s"])
     assert pace.source == "steps timed by keel look"
