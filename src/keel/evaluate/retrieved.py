@@ -52,12 +52,13 @@ class Example(NamedTuple):
 class Retrieved(NamedTuple):
     """retrieval_nats = (mean_i -ln p(captions of i | image i) + mean_i -ln p(images of i | caption i)) / 2.
 
-    p is a softmax over the K candidates of t times the cosine. Captions are parted in halves, the same for all models of
-    a tokenizer; t of each is what serves the other half best, at most 100: how sure a model is of what it knows by heart
-    is no part of what it finds, and a loss that does not end in this softmax compares. `own_nats` at the model's own t. A
-    bias would change nothing. Equal captions count together: what goes with one of them goes with all. 0 is perfect,
-    `bar` is what a choice by chance reaches, ln K - mean_i ln k_i, k_i the pairs with the caption of i. Comparable
-    between sizes, losses and families over one set of candidates. `standard_error` over captions, the set as given.
+    p is a softmax over the K candidates of t times the cosine. Captions are parted in halves, the same for all models
+    of a tokenizer; t of each is what serves the other half best, at most 100: how sure a model is of what it knows by
+    heart is no part of what it finds, and a loss that does not end in this softmax compares. `own_nats` at the model's
+    own t. A bias would change nothing. Equal captions count together: what goes with one of them goes with all. 0 is
+    perfect, `bar` is what a choice by chance reaches, ln K - mean_i ln k_i, k_i the pairs with the caption of i.
+    Comparable between sizes, losses and families over one set of candidates. `standard_error` over captions, the set
+    as given.
 
     Reference: Radford et al. 2021, arXiv:2103.00020, sections 2.3 and 2.5 (the softmax, t <= 100); Miech et al. 2020,
     arXiv:1912.06430, equation 1 (several right ones); Guo et al. 2017, arXiv:1706.04599, section 4.2 (a t fitted after
