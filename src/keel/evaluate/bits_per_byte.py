@@ -66,8 +66,9 @@ def judge(
     for first in range(0, len(starts), batch):
         for rows in _equal_lengths([padded[s : s + context + 1] for s in starts[first : first + batch]]):
             inputs, targets = torch.from_numpy(rows[:, :-1].copy()), torch.from_numpy(rows[:, 1:].copy()).reshape(-1)
-            found = _nats(logits_of, inputs, targets, separator)
-            nats, counts = nats + found[0], counts + found[1]
+            some, counted = _nats(logits_of, inputs, targets, separator)
+            nats += some
+            counts += counted
     total, tokens, bits = sum(nats), int(sum(counts)), math.log(2) * num_bytes
     error = ratio_error(nats, counts) * tokens / bits if tokens and len(nats) > 1 else None
     return Judgement(total / bits, total / max(1, tokens), tokens, num_bytes, error)

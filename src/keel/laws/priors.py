@@ -27,6 +27,7 @@ TEXT_FLOOR_BITS, TEXT_FLOOR_SD = 0.5, 0.3
 CERTAIN_FLOOR, CERTAIN_FLOOR_SD, CERTAIN_RATE_SD = 0.1, 1.0, 0.6
 CERTAIN_RATES: Mapping[Coord, float] = {"params": 0.5, "tokens": 0.5, "none": 0.5, "flop": 0.32}
 CERTAIN = frozenset({"class_nats", "retrieval_nats", "probe_nats", "recall", "share_right"})
+CERTAIN_WIDEN = 1.0  # how far laws may be trusted on these was learnt nowhere: no interval is drawn in (or out)
 LEAST_FALL = -0.05  # a floor is believed at least 5 % below the lowest loss
 FAR_BELOW = 0.3  # a floor under 30 % of the lowest loss leaves no trace in a ladder
 
@@ -34,7 +35,6 @@ FAR_BELOW = 0.3  # a floor under 30 % of the lowest loss leaves no trace in a la
 # Judges of models that no public ladder is about: what was learnt from decoders is then a guess about another kind.
 _DECODERS = "the laws' priors were learnt on decoders: believe this optimum no further than the runs reach"
 _WIDE = "the laws' priors of this judge are wide, no public ladder stands behind them: believe it near the runs"
-CERTAIN_WIDEN = 1.0  # how far laws may be trusted on these was learnt nowhere: no interval is drawn in (or out)
 UNLIKE: Mapping[str, str] = {
     "masked_bits_per_byte": _DECODERS, "replaced_bits_per_byte": _DECODERS, **dict.fromkeys(sorted(CERTAIN), _WIDE),
 }  # fmt: skip

@@ -108,7 +108,7 @@ def dino_models(options: Mapping[str, Any], family: str, size: Size) -> tuple[Mo
     patch = max(1, size.patch)
     side = patch * math.isqrt(size.context)
     local = replace(size, context=(local_side(at, side, patch) // patch) ** 2)
-    large, small = _body(family, size), _body(family, local)._replace(given=False, again=True)
+    large, small = (_body(family, each)._replace(given=False) for each in (size, local))
     views = LARGE + at["local_views"]
     # Prototypes that stay have no gradient of their own.
     spared = 0.0 if at["learn"] else float(FLOP_FORWARD * views * at["prototypes"] * at["out"])
@@ -118,9 +118,8 @@ def dino_models(options: Mapping[str, Any], family: str, size: Size) -> tuple[Mo
     forward = float(FLOP_FORWARD * LARGE * shapes.products(shape, shapes.full_use(shape), "body"))
     teacher = Model("body", size, (), forward, trained=False)
     scores = head._replace(work=((1.0, Use(LARGE)),), more=0.0, trained=False)
-    first = large._replace(given=False)
-    others = [first._replace(again=True)] * (LARGE - 1) + [small] * at["local_views"]
-    return teacher, first, *others, head, scores
+    others = [large] * (LARGE - 1) + [small] * at["local_views"]
+    return teacher, large, *(view._replace(again=True) for view in others), head, scores
 
 
 def _body(family: str, size: Size) -> Model:

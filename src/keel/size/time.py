@@ -65,9 +65,9 @@ def precision_at(machine: Mapping[str, Any], width: int) -> Mapping[str, Any]:
         >>> precision_at(found, 96)["body"], precision_at(found, 192)["body"]
         ('fp32', 'bf16')
     """
-    found = machine["precision"]
+    found: Mapping[str, Any] = machine["precision"]
     if not found.get("wider"):
-        return dict(found)
+        return found
     return min([found, *found["wider"]], key=lambda one: abs(math.log(one["width"] / width)))
 
 

@@ -15,7 +15,7 @@ from keel.laws.forms import LAWS
 from keel.laws.law import UNIT
 from keel.laws.learnt import learnt
 
-GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "pairs_ladder.json").read_text(encoding="utf-8"))
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "pairs_seeds.json").read_text("utf-8"))["ladders"][0]
 PAIRS = "retrieval_nats"
 
 
